@@ -1,0 +1,1 @@
+"""Who runs the stages: plan, ledger, runtimes, command line. The only importer of ray."""

@@ -1,0 +1,117 @@
+"""Job files from disk: YAML in, a checked `Job` out, every fault named by its key."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from schemas.errors import JobError
+from schemas.job.job import Job
+
+# Keys whose values are paths: relative ones are meant from where the job file stands.
+_PATHS = {
+    "dataset": ("annotations", "images", "captions", "instances", "relationships", "classes", "image_data"),
+    "caption": ("model",),
+    "tag": ("prior",),
+}
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice: the second would silently win."""
+
+
+def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
+    if twice is not None:
+        raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} is given twice", node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load_job(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Job:
+    """Read a job file, apply `a.b=value` overrides (values are YAML) and resolve its relative paths.
+
+    Raises:
+        JobError: naming the file and the key, the value found and what is expected.
+    """
+    file = Path(path)
+    try:
+        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(f"{file}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise JobError(f"{file}: not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise JobError(f"{file}: a job is a mapping with the keys dataset, output, ...; found {type(document).__name__}")
+    for override in overrides:
+        _override(document, override)
+    return build_job(document, base=file.resolve().parent, name=str(file))
+
+
+def build_job(document: dict[str, Any], *, base: str | os.PathLike[str] = ".", name: str = "job") -> Job:
+    """Check a job given as plain dictionaries; relative paths resolve against `base`.
+
+    Raises:
+        JobError: as `load_job`.
+    """
+    try:
+        job = Job.model_validate(document)
+    except ValidationError as error:
+        raise JobError("\n".join(f"{name}: {_explain(detail)}" for detail in error.errors())) from error
+    return _resolve(job, os.fspath(base))
+
+
+def _explain(detail: Any) -> str:
+    """`tag.prio: unknown key; known keys are ...`, one line per fault."""
+    # pydantic puts the name of the union's branch (`coco`, `blip`) into the location; no such key stands in the file.
+    branches = {"coco", "lvis", "objects365", "hicodet", "vcoco", "openimages", "visual_genome", "triplets", "scenes", "given", "blip"}
+    key = ".".join(str(part) for i, part in enumerate(detail["loc"]) if not (i == 1 and part in branches))
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key (value {detail['input']!r}); remove it or see `relmill schema job`"
+    if detail["type"] == "missing":
+        return f"{key}: missing; add it"
+    return f"{key}: {detail['msg']} (found {detail['input']!r})"
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise JobError(f"--set {override}: expected key=value, for example --set tag.min_score=0.2")
+    try:
+        value = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise JobError(f"--set {override}: the value is not valid YAML: {error}") from error
+    *parents, leaf = key.split(".")
+    place = document
+    for parent in parents:
+        child = place.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise JobError(f"--set {override}: {parent} is {child!r}, which has no keys")
+        place = child
+    place[leaf] = value
+
+
+def _resolve(job: Job, base: str) -> Job:
+    parts: dict[str, Any] = {"output": resolve_path(job.output, base)}
+    for name, keys in _PATHS.items():
+        part = getattr(job, name)
+        changes = {key: resolve_path(value, base) for key in keys if (value := getattr(part, key, None)) is not None}
+        if name != "dataset":
+            # `builtin` and hub names are no paths; a value counts as one only if it stands there.
+            changes = {key: value for key, value in changes.items() if os.path.exists(value)}
+        parts[name] = part.model_copy(update=changes)
+    return job.model_copy(update=parts)
+
+
+def resolve_path(path: str, base: str) -> str:
+    """A URL or absolute path as it is, a relative path from `base`."""
+    if re.match(r"^[A-Za-z][A-Za-z0-9+.-]*://", path):
+        return path
+    return os.path.normpath(os.path.join(base, os.path.expanduser(path)))
