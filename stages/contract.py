@@ -11,6 +11,9 @@ class Stage(Protocol):
 
     The constructor stores settings and touches no file, device or network. A stage is pure towards the outside:
     no global state, and the outcome of a scene does not depend on the scenes beside it in the batch.
+
+    A stage that runs on a GPU says so with a class attribute `wants_gpu = True`; a runtime that has GPUs gives each of
+    its workers one, or the fraction that the job file asks for.
     """
 
     name: str

@@ -1,0 +1,78 @@
+"""Progress for a person: a live table on a terminal, a line every ten seconds elsewhere."""
+
+import sys
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from pipeline.meter import Meter
+
+_LINE_EVERY_S = 10.0
+
+
+class Progress:
+    """Shows a meter on stderr; results go to stdout."""
+
+    def __init__(self, meter: Meter, *, quiet: bool = False) -> None:
+        self._meter = meter
+        self._quiet = quiet
+        console = Console(stderr=True)
+        self._live = (
+            Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+            if console.is_terminal and not quiet
+            else None
+        )
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self) -> None:
+        """Called after each commit."""
+        if self._live or self._quiet or time.monotonic() - self._last_line < _LINE_EVERY_S:
+            return
+        self._last_line = time.monotonic()
+        print(self._line(), file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal's face
+
+    def _line(self) -> str:
+        meter, totals = self._meter, self._meter.totals
+        return (
+            f"{totals.planned}/{meter.num_records} scenes  {meter.images_per_s:.1f}/s  ETA {duration(meter.eta_s)}  "
+            f"{totals.relations} relations  {totals.rejected} rejected  {totals.dead} dead"
+        )
+
+    def _render(self) -> RenderableType:
+        meter = self._meter
+        table = Table("stage", "workers", "scenes", "scenes/s busy", "busy", "wait/call", "deaths", box=None, pad_edge=False)
+        for name, figures in meter.stages.items():
+            speed = figures.scenes / figures.busy_s if figures.busy_s else 0.0
+            wait = figures.wait_s / figures.calls if figures.calls else 0.0
+            table.add_row(
+                name,
+                str(figures.workers),
+                str(figures.scenes),
+                f"{speed:.1f}",
+                f"{meter.busy_fraction(name):.0%}",
+                f"{wait:.2f} s",
+                str(figures.deaths),
+            )
+        bar = ProgressBar(total=max(1, meter.num_records), completed=meter.totals.planned, width=60)
+        return Group(bar, self._line(), table)
+
+
+def duration(seconds: float | None) -> str:
+    """`1:02:03`, `2:03`, or `-` if unknown."""
+    if seconds is None:
+        return "-"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -1,0 +1,49 @@
+"""What a runtime needs to know, and how it is told to stop."""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from pipeline.meter import Meter
+from schemas.job import RuntimeJob
+from stages.contract import Stage
+from stages.storage import Folder
+
+
+class Stop:
+    """First Ctrl-C (or SIGTERM): finish what is under way, start nothing new. Second: stop at once.
+
+    Either way the output stays whole and the same command resumes it.
+    """
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
+        if self.draining:
+            raise KeyboardInterrupt
+        self.draining = True
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Everything a runtime needs besides the units."""
+
+    stages: Sequence[Stage]
+    folder: Folder
+    job_digest: str
+    runtime: RuntimeJob
+    meter: Meter
+    stop: Stop = field(default_factory=Stop)

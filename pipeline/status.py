@@ -1,0 +1,45 @@
+"""`relmill status`: where an output stands, from its log alone."""
+
+from dataclasses import dataclass
+
+from pipeline.ledger import read_dataset_file
+from pipeline.plan import open_plan
+from schemas import BadInputError
+from schemas.shard import Counts
+from stages.pack import CommitLog
+from stages.storage import Folder
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of an output."""
+
+    job: str
+    num_records: int
+    num_units: int
+    num_commits: int
+    """Entries of the log, a seal not counted."""
+    totals: Counts
+    sealed: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned scene is accounted for."""
+        return self.totals.planned == self.num_records
+
+
+def read_status(folder: Folder) -> Status:
+    """Read the state of an output with a few look-ups, however long its log is.
+
+    Raises:
+        BadInputError: if this is no output folder, or it has no plan yet.
+    """
+    job = str(read_dataset_file(folder)["job"])
+    plan = open_plan(folder, job)
+    if plan is None:
+        raise BadInputError(f"{folder}: planning has not finished; run `relmill label` or `relmill plan` again")
+    last = CommitLog(folder).last()
+    if last is None:
+        return Status(job, plan.summary.num_records, len(plan.units), 0, Counts(), sealed=False)
+    commits = last.number + (0 if last.sealed else 1)
+    return Status(job, plan.summary.num_records, len(plan.units), commits, last.totals, last.sealed)

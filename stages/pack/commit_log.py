@@ -1,0 +1,80 @@
+"""The commit log: the only thing that says what an output contains.
+
+Entries are `commits/00000000.json`, `commits/00000001.json`, ... Each is created only if absent, which is the one
+atomic point of a run. A reader asks for the next number; it never lists, globs or guesses.
+"""
+
+from collections.abc import Iterator
+
+from schemas import ConflictError
+from schemas.shard import Commit, commit_name
+from stages.storage import Folder
+
+
+class CommitLog:
+    """The log of one output folder, for readers and for the driver."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+
+    def read(self, number: int) -> Commit | None:
+        """Entry `number`, or None if the log is not that long yet.
+
+        Raises:
+            BadInputError: if the entry is damaged.
+        """
+        name = commit_name(number)
+        try:
+            data = self._folder.read(name)
+        except FileNotFoundError:
+            return None
+        return Commit.from_json(data, name=self._folder.path(name))
+
+    def entries(self, start: int = 0) -> Iterator[Commit]:
+        """Entries from `start` on, in order, up to the present end."""
+        number = start
+        while (commit := self.read(number)) is not None:
+            yield commit
+            number += 1
+
+    def length(self) -> int:
+        """Number of entries, found with O(log n) look-ups: the log has no gaps."""
+        if not self._folder.exists(commit_name(0)):
+            return 0
+        high = 1
+        while self._folder.exists(commit_name(high)):
+            high *= 2
+        low = high // 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._folder.exists(commit_name(middle)):
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def last(self) -> Commit | None:
+        """The newest entry; its totals are the state of the run."""
+        length = self.length()
+        return self.read(length - 1) if length else None
+
+    def append(self, commit: Commit, previous: Commit | None) -> Commit:
+        """Put `commit` right behind `previous` and return the entry that now stands there.
+
+        If another driver put the same unit there first, its entry is the one that counts and is returned.
+
+        Raises:
+            ConflictError: if another unit, or a seal, stands at that number.
+            StorageError: if the store refuses.
+        """
+        entry = commit.follows(previous)
+        if self._folder.create(commit_name(entry.number), entry.to_json()):
+            return entry
+        found = self.read(entry.number)
+        if found is None or found.unit != entry.unit or found.sealed != entry.sealed:
+            what = "a seal" if found is not None and found.sealed else "another unit"
+            raise ConflictError(
+                f"{self._folder.path(commit_name(entry.number))}: {what} stands where unit {entry.unit[:12]} belongs; "
+                f"another driver writes to this output. Let only one run"
+            )
+        return found

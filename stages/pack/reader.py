@@ -1,0 +1,68 @@
+"""Reading an output back, by the log: committed scenes and dead letters."""
+
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import BadInputError, Scene, scene_from_json
+from schemas.shard import Commit, FileEntry
+from stages.pack.commit_log import CommitLog
+from stages.storage import Folder
+
+
+def read_index(folder: Folder, commit: Commit) -> list[dict[str, Any]]:
+    """Index rows of a commit, as dictionaries; empty if no scene of the unit was written."""
+    if commit.index is None:
+        return []
+    table = pq.read_table(pa.BufferReader(_read(folder, commit.index)))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def read_scene(folder: Folder, row: dict[str, Any], *, pixels: bool = True) -> Scene:
+    """The scene of an index row, with its picture if there is one and `pixels` is true.
+
+    Raises:
+        BadInputError: if a member does not have the checksum that the index records.
+    """
+    scene = scene_from_json(_member(folder, row, "json"))
+    if pixels and row["image_offset"] is not None:
+        scene = replace(scene, image=replace(scene.image, data=_member(folder, row, "image")))
+    return scene
+
+
+def committed_scenes(folder: Folder, *, pixels: bool = True) -> Iterator[Scene]:
+    """Every scene that the log names, in log order."""
+    for commit in CommitLog(folder).entries():
+        for row in read_index(folder, commit):
+            yield read_scene(folder, row, pixels=pixels)
+
+
+def dead_letters(folder: Folder, commit: Commit) -> list[dict[str, Any]]:
+    """Rejected and dead scenes of a commit: `{outcome, key, stage, reason, detail, ...}`."""
+    if commit.dead is None:
+        return []
+    return [json.loads(line) for line in _read(folder, commit.dead).split(b"\n") if line]
+
+
+def _read(folder: Folder, entry: FileEntry) -> bytes:
+    try:
+        data = folder.read(entry.name)
+    except FileNotFoundError as error:
+        raise BadInputError(f"{folder.path(entry.name)}: named by a commit, but missing") from error
+    if len(data) != entry.bytes:
+        raise BadInputError(f"{folder.path(entry.name)}: {len(data)} bytes, its commit says {entry.bytes}")
+    return data
+
+
+def _member(folder: Folder, row: dict[str, Any], kind: str) -> bytes:
+    offset, length = row[f"{kind}_offset"], row[f"{kind}_length"]
+    data = folder.read(row["shard"], offset, offset + length)
+    if zlib.crc32(data) != row[f"{kind}_crc32"]:
+        raise BadInputError(f"{folder.path(row['shard'])}: {kind} of {row['key']} at byte {offset} is damaged (crc32)")
+    return data
