@@ -1,0 +1,129 @@
+"""Backend `blip`: captions written by BLIP, by beam search or nucleus sampling, as RLIPv2 uses it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from schemas import Caption, Rejected, Scene, UserError
+from schemas.job import BlipCaptions
+from stages.caption.blip_model import BlipModel
+from stages.caption.model_files import folder_digest, require_blip_extra
+from stages.caption.nucleus import uniform_numbers
+from stages.picture import decode_rgb
+
+
+def open_blip(job: BlipCaptions, *, seed: int) -> "BlipCaptioner":
+    """A BLIP captioner that has not loaded its weights yet. A local model's files are read once, for their digest.
+
+    Raises:
+        UserError: if the `blip` extra is not installed, or the model folder holds no weights that may be loaded.
+    """
+    require_blip_extra()
+    digest = folder_digest(job.model) if Path(job.model).is_dir() else None
+    return BlipCaptioner(job, seed=seed, folder_sha256=digest)
+
+
+class BlipCaptioner:
+    """Appends `per_image` captions to each scene, most probable first; captions it already has stay.
+
+    Captions of one picture that read the same are merged, the highest log-probability kept, so a scene can gain fewer.
+    What a picture gets is a function of (seed, scene key, picture, model, settings, kind of device): not of its
+    neighbours. The exception is a batch that ran out of memory: smaller batches round otherwise (see `BlipModel`).
+    """
+
+    name = "caption"
+
+    def __init__(self, job: BlipCaptions, *, seed: int, folder_sha256: str | None = None) -> None:
+        self._job = job
+        self._seed = seed
+        self._folder_sha256 = folder_sha256
+        self._model: BlipModel | None = None
+        self.batch_size = job.batch_size
+        self._num_rows = job.batch_size
+        self.identity = _identity(job, folder_sha256)
+
+    def setup(self) -> None:
+        """Load BLIP: on a GPU in bfloat16 if it computes in that natively, else in float32; on the CPU in float32.
+
+        Raises:
+            UserError: if the model cannot be loaded here, or its folder is not the one the job was planned with.
+        """
+        require_blip_extra()
+        import torch
+
+        if self._folder_sha256 is not None:
+            self._check_folder(self._folder_sha256)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._model = BlipModel(self._job, device=device, dtype=torch.bfloat16 if fast else torch.float32)
+
+    def process(self, scenes: Sequence[Scene]) -> list[Scene | Rejected]:
+        """Caption the scenes that have pixels; the others are rejected as `no-pixels`."""
+        seen = [scene for scene in scenes if scene.image.data is not None]
+        captions: dict[str, tuple[Caption, ...]] = {}
+        while len(captions) < len(seen):
+            batch = seen[len(captions) : len(captions) + self._num_rows]
+            captions.update(self._caption_batch(batch))
+        return [
+            replace(scene, captions=scene.captions + captions[scene.key])
+            if scene.image.data is not None
+            else Rejected(
+                scene.key, self.name, "no-pixels", f"caption.backend blip needs the picture {scene.image.name}"
+            )
+            for scene in scenes
+        ]
+
+    def _caption_batch(self, scenes: Sequence[Scene]) -> dict[str, tuple[Caption, ...]]:
+        import torch
+
+        assert self._model is not None, "setup() was not called"
+        try:
+            # One picture at a time: decoded, a large one takes a hundred times the memory it has here.
+            pixels = [
+                self._model.pixels(decode_rgb(scene.image.data)) for scene in scenes if scene.image.data is not None
+            ]
+            uniforms = [self._uniforms(scene) for scene in scenes]
+            found = self._model.caption(pixels, uniforms, num_rows=self._num_rows)
+        except torch.OutOfMemoryError:
+            # The runtime comes back with half of them; computing with all rows again would not help.
+            self._num_rows = (self._num_rows + 1) // 2
+            raise
+        return {scene.key: self._merged(pairs) for scene, pairs in zip(scenes, found, strict=True)}
+
+    def _uniforms(self, scene: Scene) -> list[list[float]]:
+        assert self._model is not None
+        count = self._model.num_new_tokens
+        return [uniform_numbers(self._seed, scene.key, sample, count) for sample in range(self._job.per_image)]
+
+    def _merged(self, pairs: Sequence[tuple[str, float]]) -> tuple[Caption, ...]:
+        best: dict[str, float] = {}
+        for text, log_probability in pairs:
+            if text:
+                best[text] = max(log_probability, best.get(text, log_probability))
+        ordered = sorted(best.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(Caption(text, "blip", self._job.decoding, round(value, 6)) for text, value in ordered)
+
+    def _check_folder(self, planned_sha256: str) -> None:
+        if not Path(self._job.model).is_dir():
+            raise UserError(
+                f"caption.model: no folder {self._job.model} on this worker; put the model on storage that every node "
+                f"mounts at the same path, or give a hub name"
+            )
+        found = folder_digest(self._job.model)
+        if found != planned_sha256:
+            raise UserError(
+                f"caption.model: the files in {self._job.model} on this worker have sha256 {found}, the job was "
+                f"planned with {planned_sha256}; give every node the same files, or start the job anew"
+            )
+
+
+def _identity(job: BlipCaptions, folder_sha256: str | None) -> str:
+    source = f"sha256:{folder_sha256}" if folder_sha256 else f"{job.model}@{job.revision}"
+    settings = [f"{job.decoding}", f"per_image={job.per_image}", f"prompt={job.prompt!r}"]
+    settings += [f"length={job.min_length}..{job.max_length}"]
+    if job.decoding == "nucleus":
+        settings += [f"top_p={job.top_p:g}", f"repetition_penalty={job.repetition_penalty:g}"]
+    else:
+        settings += [f"beams={max(job.num_beams, job.per_image)}"]
+    settings += [f"batch_size={job.batch_size}"]
+    return f"blip/1 {source} {' '.join(settings)}"

@@ -1,0 +1,48 @@
+"""Where a captioner's files are, what they are (by digest), and whether they may be loaded."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from schemas import UserError
+
+# What loading a model reads. Other files (a README, pickled weights) change nothing, so they do not count.
+_READ = {".json", ".txt", ".safetensors"}
+
+
+def require_blip_extra() -> None:
+    """Refuse to start without the libraries of the `blip` extra.
+
+    Raises:
+        UserError: naming what is missing and the install command.
+    """
+    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"caption.backend blip needs {' and '.join(missing)}, not installed here; run: pip install 'relmill[blip]'"
+        )
+
+
+def folder_digest(folder: str) -> str:
+    """Hex sha256 over the names and contents of a local model's files; where the folder lies does not matter.
+
+    Raises:
+        UserError: if the folder has no `config.json` or no safetensors weights.
+    """
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix in _READ and path.is_file())
+    names = {path.name for path in files}
+    if "config.json" not in names:
+        raise UserError(f"caption.model: {folder} has no config.json; give the folder that save_pretrained wrote")
+    if not any(path.suffix == ".safetensors" for path in files):
+        pickled = sorted(path.name for path in Path(folder).iterdir() if path.suffix in {".bin", ".pt", ".pth"})
+        found = f"only {', '.join(pickled)}" if pickled else "no weights"
+        raise UserError(
+            f"caption.model: {folder} holds {found}, but Relmill loads .safetensors alone, because other weight files "
+            f"can run code; convert the model with save_pretrained(..., safe_serialization=True) where you trust it"
+        )
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
