@@ -150,7 +150,7 @@ def _load(job: BlipCaptions, dtype: "torch.dtype") -> tuple[Any, Any, Any]:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        # The Pillow processor by name: the automatic choice takes torchvision where there is one, which rounds otherwise.
+        # The Pillow processor by name: the automatic choice takes torchvision where present, which rounds otherwise.
         processor = transformers.BlipImageProcessorPil.from_pretrained(job.model, revision=job.revision)
         tokenizer = transformers.BertTokenizer.from_pretrained(job.model, revision=job.revision)
         model, loading = transformers.BlipForConditionalGeneration.from_pretrained(

@@ -1,0 +1,70 @@
+# On a machine with Python 3.11 or newer, each target makes what it needs: a virtual environment in .venv, and in it the
+# versions of constraints.txt. A second call installs nothing.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench docs clean distclean
+
+VENV := .venv
+BIN := $(VENV)/bin
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
+INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
+# Arguments for pytest: make test ARGS='tests/stages -k coco'
+ARGS ?=
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV)/base.stamp  ## Label 200 drawn pictures and report precision and recall. No PyTorch needed.
+	$(BIN)/relmill label examples/demo.yaml
+
+test: $(VENV)/test.stamp  ## Run the tests.
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/lint.stamp  ## Check style and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/lint.stamp  ## Mend what ruff can mend.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/test.stamp  ## Measure the runtime's own cost, pack and plan.
+	set -e; for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done
+
+docs: $(VENV)/docs.stamp  ## Build the documentation into site/.
+	$(BIN)/mkdocs build --strict
+
+clean:  ## Remove what was built, but not the virtual environment.
+	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/out
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove the virtual environment, too.
+	rm -rf $(VENV)
+
+# pip 25.1 is the first that installs dependency groups.
+$(VENV)/pip.stamp:
+	@test -n '$(PYTHON)' || { echo 'No Python >= 3.11 with venv found; install one (Debian: python3-venv) or say' \
+		'make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo '$(PYTHON) is no Python >= 3.11 with venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/base.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
+	$(INSTALL) -e '.[blip,s3]' --group test
+	@touch $@ $(VENV)/base.stamp
+
+$(VENV)/lint.stamp: $(VENV)/base.stamp
+	$(INSTALL) --group lint
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
+	$(INSTALL) --group docs
+	@touch $@
