@@ -167,7 +167,9 @@ class Commit:
                 document[key] = FileEntry(**document[key]) if document[key] else None
             for key in ("counts", "totals"):
                 document[key] = Counts(**document[key])
-            return cls(**document)
+            entry = cls(**document)
+            _check_types(entry)
+            return entry
         except (ValueError, KeyError, TypeError) as error:
             raise BadInputError(f"{name}: not a commit entry ({error!r}); the file is damaged") from error
 
@@ -176,6 +178,19 @@ class Commit:
         if previous is None:
             return replace(self, number=0, totals=self.counts)
         return replace(self, number=previous.number + 1, totals=previous.totals + self.counts)
+
+
+def _check_types(entry: Commit) -> None:
+    """Raise TypeError if a value that a reader computes with, or opens, is of another type than this file says."""
+    numbers = [entry.number]
+    for counts in (entry.counts, entry.totals):
+        numbers += [counts.planned, counts.written, counts.rejected, counts.dead, counts.relations]
+        numbers += counts.reasons.values() if isinstance(counts.reasons, dict) else [counts.reasons]
+    numbers += [file.bytes for file in (entry.shard, entry.index, entry.dead) if file]
+    texts = [entry.unit, *(file.name for file in (entry.shard, entry.index, entry.dead) if file)]
+    wrong = [v for v in numbers if type(v) is not int] + [v for v in texts if not isinstance(v, str)]
+    if wrong:
+        raise TypeError(f"found {wrong[0]!r} of type {type(wrong[0]).__name__}")
 
 
 def commit_name(number: int) -> str:

@@ -15,11 +15,16 @@ from stages.pack.commit_log import CommitLog
 from stages.storage import Folder
 
 
-def read_index(folder: Folder, commit: Commit) -> list[dict[str, Any]]:
-    """Index rows of a commit, as dictionaries; empty if no scene of the unit was written."""
+def read_index(folder: Folder, commit: Commit, *, most: int | None = None) -> list[dict[str, Any]]:
+    """Index rows of a commit, as dictionaries; empty if no scene of the unit was written.
+
+    With `most`, no more than that many rows, evenly spread over the shard.
+    """
     if commit.index is None:
         return []
     table = pq.read_table(pa.BufferReader(_read(folder, commit.index)))
+    if most is not None and table.num_rows > most:
+        table = table.take([i * table.num_rows // most for i in range(most)])
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
