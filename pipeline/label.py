@@ -67,7 +67,7 @@ def prepare(
     *,
     stages: Sequence[Stage] | None = None,
     dataset: Dataset | None = None,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int], None] | None = None,
 ) -> Prepared:
     """Open the dataset and the output, and plan, or take up the plan that is there.
 
@@ -96,7 +96,7 @@ def prepare(
             job_digest=digest,
             fingerprint=settings["dataset"]["fingerprint"],
             unit_size=job.unit_size,
-            progress=progress,
+            progress=progress or (lambda _: None),
         )
     write_dataset_file(folder, document)
     folder.create("vocabulary.json", plan.vocabulary.to_json())
@@ -169,7 +169,7 @@ def _check_dead(dead: int, done: int, job: Job, totals: Counts) -> None:
         return
     reasons = {reason: number for reason, number in totals.reasons.items() if reason.startswith("dead.")}
     raise TooManyDeadError(
-        f"{dead} of {done} scenes died, more than runtime.max_dead_fraction = {job.runtime.max_dead_fraction:g} allows: "
-        f"{json.dumps(reasons)}. Tracebacks are in dead/*.jsonl. Mend the cause, run the same command to finish, "
+        f"{dead} of {done} scenes died, more than runtime.max_dead_fraction = {job.runtime.max_dead_fraction:g} "
+        f"allows: {json.dumps(reasons)}. Tracebacks are in dead/*.jsonl. Mend the cause, run the same command again, "
         f"then `relmill retry` for the dead scenes; or raise the fraction"
     )

@@ -18,22 +18,34 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         meter, totals = self._meter, self._meter.totals
-        scenes = CounterMetricFamily("relmill_scenes", "Committed scenes by outcome, earlier runs included", labels=["outcome"])
+        scenes = CounterMetricFamily(
+            "relmill_scenes", "Committed scenes by outcome, earlier runs included", labels=["outcome"]
+        )
         for outcome in ("written", "rejected", "dead"):
             scenes.add_metric([outcome], getattr(totals, outcome))
         yield scenes
         yield GaugeMetricFamily("relmill_scenes_planned", "Scenes in the plan", value=meter.num_records)
         yield CounterMetricFamily("relmill_relations", "Relations in committed scenes", value=totals.relations)
-        yield GaugeMetricFamily("relmill_units_under_way", "Units admitted and not yet committed", value=meter.units_under_way)
-        yield GaugeMetricFamily("relmill_images_per_second", "Committed scenes per second of this run", value=meter.images_per_s)
+        yield GaugeMetricFamily(
+            "relmill_units_under_way", "Units admitted and not yet committed", value=meter.units_under_way
+        )
+        yield GaugeMetricFamily(
+            "relmill_images_per_second", "Committed scenes per second of this run", value=meter.images_per_s
+        )
         yield from self._stages()
 
     def _stages(self) -> Iterator[Metric]:
-        families = {
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {
             "scenes": CounterMetricFamily("relmill_stage_scenes", "Scenes a stage has seen", labels=["stage"]),
-            "busy_s": CounterMetricFamily("relmill_stage_busy_seconds", "Time inside a stage, over its workers", labels=["stage"]),
-            "wait_s": CounterMetricFamily("relmill_stage_wait_seconds", "Time work lay waiting for a stage", labels=["stage"]),
-            "deaths": CounterMetricFamily("relmill_stage_worker_deaths", "Workers that died or were ended", labels=["stage"]),
+            "busy_s": CounterMetricFamily(
+                "relmill_stage_busy_seconds", "Time inside a stage, over its workers", labels=["stage"]
+            ),
+            "wait_s": CounterMetricFamily(
+                "relmill_stage_wait_seconds", "Time work lay waiting for a stage", labels=["stage"]
+            ),
+            "deaths": CounterMetricFamily(
+                "relmill_stage_worker_deaths", "Workers that died or were ended", labels=["stage"]
+            ),
             "workers": GaugeMetricFamily("relmill_stage_workers", "Workers of a stage", labels=["stage"]),
         }
         for name, figures in self._meter.stages.items():

@@ -108,7 +108,9 @@ def make_plan(
 
     vocabulary = Vocabulary.of(tally.classes)
     summary = tally.summary(job_digest, len(units), vocabulary)
-    rows = [{key: value for key, value in asdict(unit).items() if key not in ("number", "retries")} for unit in units]
+    rows = [
+        {key: value for key, value in asdict(unit).items() if key not in ("number", "taken_back")} for unit in units
+    ]
     with folder.scratch() as path:
         pq.write_table(pa.Table.from_pylist(rows, schema=_UNITS_SCHEMA), path, compression="zstd")
         _put(folder, path, f"{place}/units.parquet")
@@ -125,9 +127,7 @@ class _Tally:
         self._records = self._regions = self._captions = self._human = 0
         self._rejected: dict[str, int] = {}
 
-    def watch(
-        self, records: Iterator[Scene | Rejected], progress: Callable[[int], None]
-    ) -> Iterator[Scene | Rejected]:
+    def watch(self, records: Iterator[Scene | Rejected], progress: Callable[[int], None]) -> Iterator[Scene | Rejected]:
         for record in records:
             self._records += 1
             if isinstance(record, Rejected):
@@ -161,17 +161,13 @@ def _cut(records: Iterator[Scene | Rejected], size: int) -> Iterator[list[Scene 
         yield unit
 
 
-def _groups(
-    cuts: Iterator[list[Scene | Rejected]], size: int
-) -> Iterator[Iterator[list[Scene | Rejected]]]:
+def _groups(cuts: Iterator[list[Scene | Rejected]], size: int) -> Iterator[Iterator[list[Scene | Rejected]]]:
     """Consecutive runs of `size` units, as iterators, so that only one unit is held at a time."""
     for first in cuts:
         yield _chain(first, islice(cuts, size - 1))
 
 
-def _chain(
-    first: list[Scene | Rejected], rest: Iterator[list[Scene | Rejected]]
-) -> Iterator[list[Scene | Rejected]]:
+def _chain(first: list[Scene | Rejected], rest: Iterator[list[Scene | Rejected]]) -> Iterator[list[Scene | Rejected]]:
     yield first
     yield from rest
 

@@ -52,7 +52,9 @@ class Progress:
 
     def _render(self) -> RenderableType:
         meter = self._meter
-        table = Table("stage", "workers", "scenes", "scenes/s busy", "busy", "wait/call", "deaths", box=None, pad_edge=False)
+        table = Table(
+            "stage", "workers", "scenes", "scenes/s busy", "busy", "wait/call", "deaths", box=None, pad_edge=False
+        )
         for name, figures in meter.stages.items():
             speed = figures.scenes / figures.busy_s if figures.busy_s else 0.0
             wait = figures.wait_s / figures.calls if figures.calls else 0.0

@@ -19,7 +19,9 @@ def records_to_gzip(records: Sequence[Scene | Rejected]) -> bytes:
     lines = []
     for record in records:
         if isinstance(record, Rejected):
-            lines.append(json.dumps({"rejected": asdict(record)}, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+            lines.append(
+                json.dumps({"rejected": asdict(record)}, ensure_ascii=False).encode("utf-8", "backslashreplace")
+            )
         else:
             lines.append(b'{"scene":' + scene_to_json(record) + b"}")
     # Level 1: the file is read once, and planning millions of images should not wait for the compressor.
@@ -31,6 +33,11 @@ def read_records(folder: Folder, unit: Unit) -> list[Scene | Rejected]:
     data = folder.read(unit.file, unit.offset, unit.offset + unit.length)
     if len(data) != unit.length:
         raise TransientError(f"{folder.path(unit.file)}: {len(data)} of {unit.length} bytes at {unit.offset}")
+    return records_from_gzip(data)
+
+
+def records_from_gzip(data: bytes) -> list[Scene | Rejected]:
+    """What `records_to_gzip` wrote."""
     records: list[Scene | Rejected] = []
     for line in gzip.decompress(data).split(b"\n"):
         if line.startswith(b'{"scene":'):

@@ -1,10 +1,11 @@
 """`relmill retry`: run the dead scenes again, into new shards."""
 
 import hashlib
+from collections import Counter
 
 from pipeline.label import Prepared, RunResult, run
 from pipeline.ledger import Ledger
-from pipeline.records import read_records, records_to_gzip
+from pipeline.records import read_records, records_from_gzip, records_to_gzip
 from schemas import Rejected, Scene, UserError
 from schemas.shard import Commit
 from schemas.unit import Unit
@@ -31,44 +32,45 @@ def retry(prepared: Prepared, *, seal: bool | None = None, quiet: bool = False) 
     return run(prepared, ledger, units, seal=seal, quiet=quiet)
 
 
-def _dead_records(prepared: Prepared) -> list[Scene | Rejected]:
-    """Planned records of the scenes that are dead now, in key order.
+def _dead_records(prepared: Prepared) -> dict[str, tuple[Scene | Rejected, str]]:
+    """Key to planned record and reason (`dead.<stage>.<reason>`) of each scene that is dead now, in key order.
 
-    The log is read whole, but dead letters only of units that have dead ones.
+    Every commit is read, but dead letters and records only where there are dead scenes or a retry mended some.
     """
-    folder, dead = prepared.folder, {}
-    for commit in CommitLog(folder).entries():
-        if not any(reason.startswith("dead.") for reason in commit.counts.reasons):
-            if commit.number < len(prepared.plan.units):
-                continue
-        letters = {letter["key"] for letter in dead_letters(folder, commit) if letter["outcome"] == "dead"}
-        for record in read_records(folder, _unit_of(prepared, commit)):
+    dead: dict[str, tuple[Scene | Rejected, str]] = {}
+    for commit in CommitLog(prepared.folder).entries():
+        is_retry = commit.number >= len(prepared.plan.units)
+        if not is_retry and commit.counts.dead == 0:
+            continue
+        letters = {
+            letter["key"]: f"dead.{letter['stage']}.{letter['reason']}"
+            for letter in dead_letters(prepared.folder, commit)
+            if letter["outcome"] == "dead"
+        }
+        for record in _records_of(prepared, commit):
             if record.key in letters:
-                dead[record.key] = record
+                dead[record.key] = record, letters[record.key]
             else:
                 dead.pop(record.key, None)
-    return [dead[key] for key in sorted(dead)]
+    return dict(sorted(dead.items()))
 
 
-def _unit_of(prepared: Prepared, commit: Commit) -> Unit:
-    """The unit behind a commit: of the plan, or of an earlier retry."""
+def _records_of(prepared: Prepared, commit: Commit) -> list[Scene | Rejected]:
     if commit.number < len(prepared.plan.units):
-        return prepared.plan.units[commit.number]
-    name = _records_name(prepared.digest, commit.number)
-    length = int(prepared.folder.info(name)["size"])
-    number = commit.counts.written + commit.counts.rejected - commit.counts.dead
-    return Unit(commit.number, commit.unit, name, 0, length, number, retries=number)
+        return read_records(prepared.folder, prepared.plan.units[commit.number])
+    return records_from_gzip(prepared.folder.read(_records_name(prepared.digest, commit.number)))
 
 
-def _retry_units(prepared: Prepared, records: list[Scene | Rejected], *, first_number: int) -> list[Unit]:
-    units, size = [], prepared.job.unit_size
-    for number, start in enumerate(range(0, len(records), size), start=first_number):
-        part = records[start : start + size]
-        data = records_to_gzip(part)
+def _retry_units(prepared: Prepared, dead: dict[str, tuple[Scene | Rejected, str]], *, first_number: int) -> list[Unit]:
+    units, entries, size = [], list(dead.values()), prepared.job.unit_size
+    for number, start in enumerate(range(0, len(entries), size), start=first_number):
+        part = entries[start : start + size]
+        data = records_to_gzip([record for record, _ in part])
         name = _records_name(prepared.digest, number)
         _write(prepared.folder, name, data)
         identity = hashlib.sha256(f"retry {number} ".encode() + data).hexdigest()[:32]
-        units.append(Unit(number, identity, name, 0, len(data), len(part), retries=len(part)))
+        reasons = Counter(reason for _, reason in part)
+        units.append(Unit(number, identity, name, 0, len(data), len(part), tuple(sorted(reasons.items()))))
     return units
 
 

@@ -57,18 +57,21 @@ class StageRunner:
     def _settle(self, scenes: list[Scene]) -> list[Outcome]:
         try:
             return self._call(scenes)
-        except Exception as error:  # noqa: BLE001 - whatever a stage raises must end on its scene
-            if isinstance(error, UserError | StorageError):
-                raise  # the job or the machine is wrong, not this scene: stop the run
-            if _is_out_of_memory(error):
-                return self._after_out_of_memory(scenes, error)
-            if len(scenes) == 1:
-                return [_dead(scenes[0], self.stage.name, error)]
-            if isinstance(error, StageTimeoutError):
-                # Each half would wait for the time-out again; one by one only the guilty scene does.
-                return [outcome for scene in scenes for outcome in self._settle([scene])]
-        middle = len(scenes) // 2
-        return self._settle(scenes[:middle]) + self._settle(scenes[middle:])
+        except (UserError, StorageError):
+            raise  # the job or the machine is wrong, not this scene: stop the run
+        except Exception as error:  # whatever a stage raises must end on its scene
+            letter = _dead(scenes[0], self.stage.name, error)
+        # Outside the handler the failed call's frames, and the tensors that they held, are gone.
+        if letter.reason == "out-of-memory":
+            _free_memory()
+            self._safe_sizes[_resolution_bucket(scenes[0])] = (len(scenes) + 1) // 2
+        if len(scenes) == 1:
+            return [letter]
+        if letter.reason == "timeout":
+            # Each half would wait for the time-out again; one by one only the guilty scene does.
+            return [outcome for scene in scenes for outcome in self._settle([scene])]
+        half = (len(scenes) + 1) // 2
+        return self._settle(scenes[:half]) + self._settle(scenes[half:])
 
     def _call(self, scenes: list[Scene]) -> list[Outcome]:
         for pause in TRANSIENT_PAUSES_S:
@@ -83,17 +86,9 @@ class StageRunner:
             outcomes = list(self.stage.process(scenes))
         if [outcome.key for outcome in outcomes] != [scene.key for scene in scenes]:
             raise InternalError(
-                f"stage {self.stage.name} returned {len(outcomes)} outcomes for {len(scenes)} scenes, or in another order"
+                f"stage {self.stage.name} returned {len(outcomes)} outcomes for {len(scenes)} scenes, or not in order"
             )
         return list(outcomes)
-
-    def _after_out_of_memory(self, scenes: list[Scene], error: BaseException) -> list[Outcome]:
-        _free_memory(error)
-        if len(scenes) == 1:
-            return [_dead(scenes[0], self.stage.name, error)]
-        half = (len(scenes) + 1) // 2
-        self._safe_sizes[_resolution_bucket(scenes[0])] = half
-        return self._settle(scenes[:half]) + self._settle(scenes[half:])
 
 
 def make_dead(key: str, stage: str, reason: str, detail: str, *, attempts: int = 1) -> Dead:
@@ -121,8 +116,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | OutOfMemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
-def _free_memory(error: BaseException) -> None:
-    error.__traceback__ = None  # its frames hold the tensors that did not fit
+def _free_memory() -> None:
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

@@ -1,14 +1,14 @@
 """The errors of Relmill. The driver treats each height of this tree differently.
 
-    RelmillError
-    ├── UserError            the job, a file or an argument is wrong: message, non-zero exit, no traceback
-    │   ├── JobError         the job file
-    │   ├── BadInputError    a dataset, shard or other input file
-    │   └── ConflictError    another driver or another job owns the output
-    ├── TransientError       the same call may succeed later: retried with a pause
-    ├── OutOfMemoryError     retried with half the batch
-    ├── StorageError         the output cannot be written: the run stops, resumable
-    └── InternalError        a bug in Relmill
+RelmillError
+├── UserError            the job, a file or an argument is wrong: message, non-zero exit, no traceback
+│   ├── JobError         the job file
+│   ├── BadInputError    a dataset, shard or other input file
+│   └── ConflictError    another driver or another job owns the output
+├── TransientError       the same call may succeed later: retried with a pause
+├── OutOfMemoryError     retried with half the batch
+├── StorageError         the output cannot be written: the run stops, resumable
+└── InternalError        a bug in Relmill
 """
 
 

@@ -18,5 +18,6 @@ class Unit:
     length: int
     """Bytes of the member."""
     num_records: int
-    retries: int = 0
-    """How many of the records are dead scenes tried again; 0 for a planned unit, all of them for a retry unit."""
+    taken_back: tuple[tuple[str, int], ...] = ()
+    """For a retry unit, whose records were all counted dead before: under which reasons (`dead.<stage>.<reason>`), and
+    how many under each. Empty for a planned unit."""

@@ -84,7 +84,10 @@ class Vocabulary:
 
     def to_json(self) -> bytes:
         """The file `vocabulary.json` of an output."""
-        document = {"schema": "relmill.vocabulary/1", "classes": {name: list(self.synonyms[name]) for name in self.names}}
+        document = {
+            "schema": "relmill.vocabulary/1",
+            "classes": {name: list(self.synonyms[name]) for name in self.names},
+        }
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
     @property

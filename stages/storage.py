@@ -1,4 +1,4 @@
-"""One door to storage, local or remote: create-if-absent, publish, read. Everything that is read or written passes here.
+"""One door to storage, local or remote: create-if-absent, publish, read.
 
 Local files appear by `link`, which fails if the name exists, after `fsync`; object stores by a conditional put of a
 finished local file. A stream opened on the final name is never used: fsspec publishes it, truncated, on an exception.
@@ -80,7 +80,7 @@ class Folder:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """Names (not paths) of the files in a sub-folder, sorted; empty if there is none. For repair and people only."""
+        """Names (not paths) of the files in a sub-folder, sorted; empty if there is none. Readers of data use the log."""
         self._fs.invalidate_cache()
         try:
             with _translated_reads(self.path(folder)):

@@ -203,7 +203,9 @@ class _Driver:
     # Take in
 
     def _collect(self) -> None:
-        waiting = {call.summary: (pool, worker) for pool in self._pools for worker in pool.workers for call in worker.calls}
+        waiting = {
+            call.summary: (pool, worker) for pool in self._pools for worker in pool.workers for call in worker.calls
+        }
         waiting |= {worker.setup: (pool, worker) for pool in self._pools for worker in pool.workers if worker.setup}
         ready, _ = ray.wait(list(waiting), num_returns=1, timeout=0.25)
         if ready:
@@ -224,8 +226,9 @@ class _Driver:
         except _DEATH_ERRORS as error:
             pool.setup_deaths += 1
             if pool.setup_deaths >= _MAX_SETUP_DEATHS:
+                last_line = str(error).strip().rsplit("\n", 1)[-1]
                 raise UserError(
-                    f"stage {pool.name}: {pool.setup_deaths} workers in a row died while they loaded it: {error}"
+                    f"stage {pool.name}: {pool.setup_deaths} workers in a row died while they loaded it: {last_line}"
                 ) from error
             self._replace(pool, worker)
         except ray_exceptions.RayTaskError as error:
@@ -319,7 +322,9 @@ class _Driver:
         """An object of this task was lost with its node. Run the unit, or the record, again from the plan."""
         task.losses += 1
         if task.losses > _MAX_LOSSES:
-            raise TransientError(f"unit {task.piece.unit.number}: its data was lost {task.losses} times; see `ray status`")
+            raise TransientError(
+                f"unit {task.piece.unit.number}: its data was lost {task.losses} times; see `ray status`"
+            )
         state = self._units[task.piece.unit.number]
         if task.pool < len(self._pools) - 1:
             self._restart(task)
@@ -345,7 +350,9 @@ class _Driver:
         key = read_records(self._context.folder, unit)[record].key
         detail = f"the worker of stage {pool.name} died while it had only this scene"
         if reason == "timeout":
-            detail = f"stage {pool.name} took longer than runtime.timeout_s = {self._runtime.timeout_s:g} s for this scene"
+            detail = (
+                f"stage {pool.name} took longer than runtime.timeout_s = {self._runtime.timeout_s:g} s for this scene"
+            )
         dead = make_dead(key, pool.name, reason, detail, attempts=task.deaths)
         self._arrived(self._units[unit.number], record, ray.put([dead]))
 
@@ -372,7 +379,7 @@ def _is_placed(worker: _Worker) -> bool:
     """Whether the cluster has found a place for the actor; one that waits for a node is not late."""
     from ray.util.state import get_actor
 
-    state = get_actor(worker.actor._actor_id.hex())  # noqa: SLF001 - the only handle Ray's state API takes
+    state = get_actor(worker.actor._actor_id.hex())  # the only handle that Ray's state API takes
     return state is not None and state.state == "ALIVE"
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class JobPart(BaseModel):
-    """Base of every part of a job file: unknown keys refused, values immutable, the sentence below a field is its help."""
+    """Base of every part of a job file: unknown keys refused, values immutable, the text below a field its help."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -67,7 +67,7 @@ class VCocoDataset(_Dataset):
 
 
 class OpenImagesDataset(_Dataset):
-    """OpenImages: boxes and visual relationships. Their boxes are fractions of the picture, made pixels on reading it."""
+    """OpenImages: boxes and visual relationships. Boxes are fractions there, made pixels when the picture is read."""
 
     format: Literal["openimages"]
     annotations: str | None = None
@@ -91,7 +91,7 @@ class VisualGenomeDataset(_Dataset):
 
 
 class TripletsDataset(_Dataset):
-    """One JSON object a line: `{image, width, height, triplets: [[subject, box, predicate, object, box], ...], captions?}`."""
+    """A JSON object a line: `{image, width, height, triplets: [[subject, box, predicate, object, box]], captions?}`."""
 
     format: Literal["triplets"]
     annotations: str

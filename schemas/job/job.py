@@ -14,11 +14,11 @@ class PoolJob(JobPart):
     """Size of one stage's worker pool on Ray."""
 
     workers: int | None = Field(default=None, ge=1)
-    """Number of workers. Left out: a share of the cluster's CPUs that grows with it, or one worker per GPU; at least 1."""
+    """Number of workers. Left out: in proportion to the cluster's CPUs, or one per GPU; at least 1."""
     cpus: float | None = Field(default=None, ge=0)
-    """Logical CPUs a worker reserves. Left out: half of an equal share, at most 0.5, so that all still fit on half the nodes."""
+    """Logical CPUs a worker reserves. Left out: half of an equal share, so that all still fit on half the nodes."""
     gpus: float | None = Field(default=None, ge=0)
-    """GPUs a worker reserves, fractions allowed. Left out: 1 for a stage that wants one, if the cluster has any, else 0."""
+    """GPUs a worker reserves, fractions allowed. Left out: 1 for a stage that wants one, if there are any."""
 
 
 class RuntimeJob(JobPart):

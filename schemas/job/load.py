@@ -49,7 +49,9 @@ def load_job(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Job
     except yaml.YAMLError as error:
         raise JobError(f"{file}: not valid YAML: {error}") from error
     if not isinstance(document, dict):
-        raise JobError(f"{file}: a job is a mapping with the keys dataset, output, ...; found {type(document).__name__}")
+        raise JobError(
+            f"{file}: a job is a mapping with the keys dataset, output, ...; found {type(document).__name__}"
+        )
     for override in overrides:
         _override(document, override)
     return build_job(document, base=file.resolve().parent, name=str(file))
@@ -71,7 +73,19 @@ def build_job(document: dict[str, Any], *, base: str | os.PathLike[str] = ".", n
 def _explain(detail: Any) -> str:
     """`tag.prio: unknown key; known keys are ...`, one line per fault."""
     # pydantic puts the name of the union's branch (`coco`, `blip`) into the location; no such key stands in the file.
-    branches = {"coco", "lvis", "objects365", "hicodet", "vcoco", "openimages", "visual_genome", "triplets", "scenes", "given", "blip"}
+    branches = {
+        "coco",
+        "lvis",
+        "objects365",
+        "hicodet",
+        "vcoco",
+        "openimages",
+        "visual_genome",
+        "triplets",
+        "scenes",
+        "given",
+        "blip",
+    }
     key = ".".join(str(part) for i, part in enumerate(detail["loc"]) if not (i == 1 and part in branches))
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key (value {detail['input']!r}); remove it or see `relmill schema job`"

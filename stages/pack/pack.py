@@ -77,15 +77,17 @@ def _count(unit: Unit, outcomes: Sequence[Outcome]) -> Counts:
             reasons.update(f"repaired.{repair.stage}.{repair.reason}" for repair in outcome.provenance.repairs)
         else:
             reasons[f"{type(outcome).__name__.lower()}.{outcome.stage}.{outcome.reason}"] += 1
+    # A retried scene was counted dead before; whatever it is now, that count is taken back here.
+    reasons.subtract(dict(unit.taken_back))
+    retried = sum(number for _, number in unit.taken_back)
     scenes = [outcome for outcome in outcomes if isinstance(outcome, Scene)]
     return Counts(
-        planned=unit.num_records - unit.retries,
+        planned=unit.num_records - retried,
         written=len(scenes),
         rejected=sum(isinstance(outcome, Rejected) for outcome in outcomes),
-        # A retried scene was counted dead once; whatever it is now, that count is taken back here.
-        dead=sum(isinstance(outcome, Dead) for outcome in outcomes) - unit.retries,
+        dead=sum(isinstance(outcome, Dead) for outcome in outcomes) - retried,
         relations=sum(len(scene.relations) for scene in scenes),
-        reasons=dict(sorted(reasons.items())),
+        reasons={reason: number for reason, number in sorted(reasons.items()) if number},
     )
 
 

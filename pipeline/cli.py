@@ -1,0 +1,300 @@
+"""The `relmill` command. Each sub-command checks its input, calls one named thing and prints what came of it.
+
+Exit status: 0 done, 1 the run failed (too many dead scenes, output not writable), 2 the job or an input is wrong,
+3 another driver or job owns the output, 130 interrupted; after any of them the same command resumes.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from schemas import ConflictError, RelmillError, UserError
+from schemas.job import Job, load_job
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Turn object-detection datasets into pseudo-labelled scene graphs.",
+)
+
+JobFile = Annotated[Path, typer.Argument(help="Job file (YAML); `relmill schema job` describes it.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key of the job file: --set tag.min_score=0.2. Repeatable.")
+]
+Runtime = Annotated[str | None, typer.Option(help="inline or ray; the job's `runtime.kind` if left out.")]
+Address = Annotated[str | None, typer.Option(help="Ray cluster to join (auto, ray://...); implies --runtime ray.")]
+Limit = Annotated[int | None, typer.Option(help="Take only the first images by key. A limited job is another job.")]
+NoPixels = Annotated[bool, typer.Option("--no-pixels", help="Make shards without pictures.")]
+Seal = Annotated[
+    bool | None,
+    typer.Option("--seal/--no-seal", help="Close the log at the end. Default: only if no scene is dead."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Output = Annotated[str, typer.Argument(help="Output folder (path or URL), or the job file that made it.")]
+
+
+def main() -> None:
+    """Run the command; errors of ours become one message and an exit status, never a traceback."""
+    try:
+        app()
+    except RelmillError as error:
+        print(f"relmill: {error}", file=sys.stderr)  # noqa: T201 - the terminal's face
+        sys.exit(3 if isinstance(error, ConflictError) else 2 if isinstance(error, UserError) else 1)
+    except KeyboardInterrupt:
+        print("relmill: stopped; run the same command to resume", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+@app.command()
+def plan(job_file: JobFile, overrides: Overrides = None, limit: Limit = None, no_pixels: NoPixels = False) -> None:
+    """Cut the dataset into units and say what is to be done and what is done already."""
+    from pipeline.label import prepare
+    from pipeline.status import read_status
+
+    prepared = prepare(_job(job_file, overrides, limit=limit, no_pixels=no_pixels), progress=_reading)
+    summary, status = prepared.plan.summary, read_status(prepared.folder)
+    _say(f"job        {prepared.digest[:16]}  ({prepared.folder})")
+    _say(f"images     {summary.num_records} in {summary.num_units} units of {prepared.job.unit_size}")
+    _say(f"regions    {summary.num_regions} of {len(prepared.plan.vocabulary.names)} classes")
+    _say(f"captions   {summary.num_captions} given; {summary.num_human_relations} human relations")
+    _say(f"refused    {summary.num_rejected} at ingest" + _reasons(summary.rejected))
+    _say(f"committed  {status.totals.planned} of {summary.num_records} scenes" + (", sealed" if status.sealed else ""))
+
+
+@app.command()
+def label(
+    job_file: JobFile,
+    runtime: Runtime = None,
+    address: Address = None,
+    limit: Limit = None,
+    no_pixels: NoPixels = False,
+    overrides: Overrides = None,
+    seal: Seal = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Label a dataset. Interrupted, killed or failed, the same command goes on where it stood."""
+    from pipeline.label import label as run_label
+    from pipeline.label import prepare
+
+    job = _job(job_file, overrides, runtime=runtime, address=address, limit=limit, no_pixels=no_pixels)
+    prepared = prepare(job, progress=None if quiet else _reading)
+    _finish(run_label(prepared, seal=seal, quiet=quiet), job)
+
+
+@app.command()
+def retry(
+    job_file: JobFile,
+    runtime: Runtime = None,
+    address: Address = None,
+    limit: Limit = None,
+    no_pixels: NoPixels = False,
+    overrides: Overrides = None,
+    seal: Seal = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Run the dead scenes of a finished job once more, into new shards."""
+    from pipeline.label import prepare
+    from pipeline.retry import retry as run_retry
+
+    job = _job(job_file, overrides, runtime=runtime, address=address, limit=limit, no_pixels=no_pixels)
+    _finish(run_retry(prepare(job), seal=seal, quiet=quiet), job)
+
+
+@app.command()
+def status(output: Output, as_json: AsJson = False) -> None:
+    """Say where an output stands."""
+    from dataclasses import asdict
+
+    from pipeline.status import read_status
+    from stages.storage import Folder
+
+    state = read_status(Folder(_output(output)))
+    if as_json:
+        _say(json.dumps({**asdict(state), "complete": state.complete}, indent=1))
+        return
+    totals = state.totals
+    _say(f"job        {state.job[:16]}")
+    _say(f"units      {state.num_commits} of {state.num_units} committed" + (", sealed" if state.sealed else ""))
+    _say(f"scenes     {totals.planned} of {state.num_records} done")
+    _say(
+        f"           {totals.written} written, {totals.rejected} rejected, {totals.dead} dead"
+        + _reasons(totals.reasons)
+    )
+    _say(f"relations  {totals.relations}")
+
+
+@app.command()
+def seal(output: Output) -> None:
+    """Close the log of a complete output, dead scenes and all: readers then know that nothing more comes."""
+    from pipeline.ledger import Ledger
+    from pipeline.status import read_status
+    from stages.storage import Folder
+
+    folder = Folder(_output(output))
+    state = read_status(folder)
+    if not state.complete:
+        raise UserError(
+            f"{folder}: {state.totals.planned} of {state.num_records} scenes are done; finish `relmill label`"
+        )
+    if not state.sealed:
+        ledger = Ledger(folder)
+        ledger.take_over()
+        ledger.seal()
+    _say(f"{folder}: sealed with {state.totals.written} scenes written, {state.totals.dead} dead")
+
+
+@app.command()
+def estimate(
+    job_file: JobFile,
+    overrides: Overrides = None,
+    limit: Limit = None,
+    no_pixels: NoPixels = False,
+    units: Annotated[int, typer.Option(min=1, help="Units to label for the measurement.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Label a few units, throw them away, and project the time and GPU-hours of the whole job."""
+    from dataclasses import asdict
+
+    from pipeline.estimate import estimate as run_estimate
+    from pipeline.label import prepare
+
+    result = run_estimate(prepare(_job(job_file, overrides, limit=limit, no_pixels=no_pixels)), num_units=units)
+    if as_json:
+        _say(json.dumps({**asdict(result), "gpu_hours": result.gpu_hours, "cpu_hours": result.cpu_hours}, indent=1))
+        return
+    _say(f"measured {result.sampled_records} scenes in {result.sampled_units} of {result.num_units} units")
+    for stage in result.stages:
+        device = "GPU" if stage.wants_gpu else "CPU"
+        _say(
+            f"  {stage.stage:8} {1000 * stage.per_scene_s:8.2f} ms a scene  {stage.total_s / 3600:8.3f} {device}-hours"
+            f"  (95 %: {stage.low_s / 3600:.3f} to {stage.high_s / 3600:.3f})  setup {stage.setup_s:.1f} s"
+        )
+    for name, (mean, low, high) in (("GPU-hours", result.gpu_hours), ("CPU-hours", result.cpu_hours)):
+        _say(f"{name}  {mean:.3f}  (95 %: {low:.3f} to {high:.3f})")
+    _say(f"slowest    {result.slowest.stage}: {result.slowest.total_s / 3600:.3f} hours, divided by its workers")
+    _say(f"shards     {result.bytes_per_record * result.num_records / 1e9:.3f} GB")
+
+
+@app.command()
+def inspect(
+    target: Annotated[str, typer.Argument(help="Output folder (path or URL) or one .tar shard.")],
+    key: Annotated[list[str] | None, typer.Option(help="Show this scene. Repeatable.")] = None,
+    num: Annotated[int, typer.Option(min=0, help="Scenes to show.")] = 3,
+    draw: Annotated[
+        Path | None, typer.Option(help="Draw the first scene shown, with boxes and relations, to this PNG.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look into an output or a shard: counts, a few scenes, a picture."""
+    from pipeline.inspect_output import inspect_output
+
+    inspection = inspect_output(_output(target), keys=key or (), num=num, draw=draw)
+    _say(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False) if as_json else inspection.to_text())
+
+
+@app.command()
+def repair(
+    output: Output,
+    grace: Annotated[float, typer.Option(min=0, help="Hours a file must be old to count as left behind.")] = 24.0,
+    delete: Annotated[bool, typer.Option("--delete", help="Remove the files instead of listing them.")] = False,
+) -> None:
+    """List, or remove, files that no commit names."""
+    from pipeline.repair import find_garbage
+    from stages.storage import Folder
+
+    folder = Folder(_output(output))
+    garbage = find_garbage(folder, grace_s=grace * 3600)
+    for file in garbage:
+        if delete:
+            folder.remove(file.name)
+        _say(f"{'removed' if delete else 'garbage'}  {file.name}  {file.bytes} bytes")
+    _say(
+        f"{len(garbage)} files, {sum(file.bytes for file in garbage)} bytes"
+        + ("" if delete else "; --delete removes them")
+    )
+
+
+@app.command("fit-prior")
+def fit_prior(
+    datasets: Annotated[list[Path], typer.Argument(help="YAML files, each with a `dataset:` part like a job's.")],
+    output: Annotated[Path, typer.Option(help="File to write.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Fit the tag prior on the human relations of one or more datasets."""
+    from pipeline.fit_prior import fit_prior as run_fit
+
+    jobs = [load_job(path, ["output=unused"]).dataset for path in datasets]
+    _say(str(run_fit(jobs, output, seed=seed)))
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="job, scene or index.")]) -> None:
+    """Print a schema: JSON Schema of the job file or of a scene, Arrow schema of the index."""
+    from schemas import scene_json_schema
+    from schemas.shard import INDEX_SCHEMA
+
+    if what == "job":
+        _say(json.dumps(Job.model_json_schema(), indent=2))
+    elif what == "scene":
+        _say(json.dumps(scene_json_schema(), indent=2))
+    elif what == "index":
+        _say(str(INDEX_SCHEMA))
+    else:
+        raise UserError(f"schema {what!r}: choose job, scene or index")
+
+
+def _job(
+    path: Path,
+    overrides: list[str] | None,
+    *,
+    runtime: str | None = None,
+    address: str | None = None,
+    limit: int | None = None,
+    no_pixels: bool = False,
+) -> Job:
+    extra = list(overrides or ())
+    if address is not None:
+        extra += ["runtime.kind=ray", f"runtime.address={json.dumps(address)}"]
+    if runtime is not None:
+        extra.append(f"runtime.kind={runtime}")
+    if limit is not None:
+        extra.append(f"dataset.limit={limit}")
+    if no_pixels:
+        extra.append("dataset.pixels=false")
+    return load_job(path, extra)
+
+
+def _output(target: str) -> str:
+    return load_job(target).output if target.endswith((".yaml", ".yml")) else target
+
+
+def _finish(result: Any, job: Job) -> None:
+    totals = result.totals
+    _say(f"{job.output}")
+    _say(
+        f"{totals.planned} of {result.num_records} scenes done ({result.committed_now} now): {totals.written} written, "
+        f"{totals.rejected} rejected, {totals.dead} dead; {totals.relations} relations" + _reasons(totals.reasons)
+    )
+    if result.interrupted:
+        _say("interrupted; run the same command to go on")
+        raise typer.Exit(130)
+    if totals.dead and not result.sealed:
+        _say("not sealed: `relmill retry` runs the dead scenes again, `relmill seal` accepts their loss")
+    _say(f"report: {job.output}/report.html")
+
+
+def _reasons(reasons: dict[str, int]) -> str:
+    return "".join(f"\n             {number:8}  {reason}" for reason, number in reasons.items())
+
+
+def _reading(num_records: int) -> None:
+    if num_records % 100_000 == 0:
+        print(f"planning: {num_records} images", file=sys.stderr)  # noqa: T201 - the terminal's face
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201 - the terminal's face

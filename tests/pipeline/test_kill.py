@@ -1,0 +1,140 @@
+"""`kill -9` and Ctrl-C on the real command over real pictures: resumed, the output is the uninterrupted one's."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import files_of
+
+from stages.pack import CommitLog
+from stages.storage import Folder
+
+RELMILL = [sys.executable, "-m", "pipeline"]
+KILLS = int(os.environ.get("RELMILL_TEST_KILLS", "6"))
+"""How many times the driver is killed. 6 keep `make test` quick; the release check runs 20."""
+
+
+@pytest.fixture
+def job(test_data: Path, tmp_path: Path) -> Path:
+    sample = test_data / "coco_sample"
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        f"dataset: {{format: coco, annotations: {sample}/instances.json, images: {sample}/images, "
+        f"captions: {sample}/captions.json}}\n"
+        "output: whole\nunit_size: 2\n"
+    )
+    return path
+
+
+def command(job: Path, out: str, runtime: str, workers: int = 1) -> list[str]:
+    pools = [f"--set=runtime.pools.{stage}={{workers: {workers}, cpus: 0.1}}" for stage in ("screen", "tag")]
+    return [*RELMILL, "label", str(job), "--set", f"output={out}", "--runtime", runtime, "--quiet", *pools]
+
+
+def wait_for_commits(folder: Path, number: int, process: subprocess.Popen) -> None:
+    """Until the log is `number` entries long, or the process is done."""
+    log = CommitLog(Folder(str(folder)))
+    deadline = time.monotonic() + 120
+    while process.poll() is None and log.read(number - 1) is None:
+        assert time.monotonic() < deadline, "no progress"
+        time.sleep(0.01)
+
+
+def assert_no_process_left(marker: str) -> None:
+    """The local cluster of a killed driver ends by itself."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        left = [p for p in psutil.process_iter(["cmdline"]) if marker in " ".join(p.info["cmdline"] or [])]
+        if not left:
+            return
+        time.sleep(0.2)
+    raise AssertionError(left)
+
+
+def test_the_driver_is_killed_at_random_moments(job, tmp_path):
+    subprocess.run(command(job, "whole", "inline"), check=True, capture_output=True)
+    draw = random.Random(20)
+    out, killed = tmp_path / "out", 0
+    for attempt in range(KILLS):
+        runtime, workers = draw.choice([("inline", 1), ("ray", 1), ("ray", 2)])
+        process = subprocess.Popen(
+            command(job, str(out), runtime, workers), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        log = CommitLog(Folder(str(out)))
+        wait_for_commits(out, log.length() + draw.randint(1, 4), process)
+        time.sleep(draw.random() * 0.1)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+        last = log.last()
+        assert last is None or last.totals.balanced()
+        if last is not None and last.sealed:
+            break
+    assert killed >= min(KILLS, 4)
+    subprocess.run(command(job, str(out), "ray", 2), check=True, capture_output=True)
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_workers_are_killed_at_random_moments(job, tmp_path):
+    subprocess.run(command(job, "whole", "inline"), check=True, capture_output=True)
+    draw = random.Random(7)
+    out, killed = tmp_path / "out", 0
+    process = subprocess.Popen(command(job, str(out), "ray", 2), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wait_for_commits(out, 1, process)
+    while process.poll() is None and killed < KILLS:
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "ray::" in " ".join(child.cmdline()) and "Worker" in " ".join(child.cmdline())
+        ]
+        if workers:
+            draw.choice(workers).send_signal(signal.SIGKILL)
+            killed += 1
+        time.sleep(draw.random() * 0.5)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors.decode()
+    assert killed >= 1
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("runtime", ["inline", "ray"])
+def test_ctrl_c_drains_and_the_same_command_resumes(job, tmp_path, runtime):
+    subprocess.run(command(job, "whole", "inline"), check=True, capture_output=True)
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [*command(job, str(out), runtime), "--set", "unit_size=2", "--set", "runtime.window_units=1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_for_commits(out, 2, process)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr.decode()
+    assert b"run the same command" in stdout
+    assert b"Traceback" not in stderr
+    assert not (out / "tmp").exists() or not list((out / "tmp").iterdir())
+    subprocess.run(command(job, str(out), runtime), check=True, capture_output=True)
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_a_second_ctrl_c_stops_at_once(job, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(command(job, str(out), "ray"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for_commits(out, 1, process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - start < 20
+    assert process.returncode == 130
+    assert b"Traceback" not in stderr
+    subprocess.run(command(job, str(out), "inline"), check=True, capture_output=True)
+    assert CommitLog(Folder(str(out))).last().sealed
