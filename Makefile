@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
-INSTALL := $(BIN)/python -m pip install --quiet -c constraints.txt
+# setuptools warns of editable installs as such, in a box that reads like a failure.
+INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c constraints.txt
 # Arguments for pytest: make test ARGS='tests/stages -k coco'
 ARGS ?=
 

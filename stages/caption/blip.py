@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from schemas import Caption, Rejected, Scene, UserError
+from schemas import Caption, Rejected, Repair, Scene, UserError
 from schemas.job import BlipCaptions
 from stages.caption.blip_model import BlipModel
 from stages.caption.model_files import folder_digest, require_blip_extra
@@ -115,6 +115,15 @@ class BlipCaptioner:
                 f"caption.model: the files in {self._job.model} on this worker have sha256 {found}, the job was "
                 f"planned with {planned_sha256}; give every node the same files, or start the job anew"
             )
+
+
+def _with_captions(scene: Scene, captions: tuple[Caption, ...]) -> Scene:
+    """The scene with its new captions, and a repair if it has none at all: every caption of BLIP was empty."""
+    scene = replace(scene, captions=scene.captions + captions)
+    if scene.captions:
+        return scene
+    repair = Repair("caption", "no-caption", "BLIP said nothing of this picture; it can get no relations from captions")
+    return replace(scene, provenance=replace(scene.provenance, repairs=(*scene.provenance.repairs, repair)))
 
 
 def _identity(job: BlipCaptions, folder_sha256: str | None) -> str:

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 from schemas import Repair, Scene
 
-_NO_CAPTION = Repair("caption", "no-caption", "the dataset has no caption for this picture; it can get no relations")
+_NO_CAPTION = Repair(
+    "caption", "no-caption", "the dataset has no caption for this picture; it can get no relations from captions"
+)
 
 
 class GivenCaptioner:

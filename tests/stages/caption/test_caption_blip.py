@@ -154,6 +154,18 @@ def test_lengths_count_the_prompt(tiny_blip: Path) -> None:
         assert all(3 <= len(caption.text.split()) <= 5 for caption in captions)
 
 
+def test_a_picture_that_blip_says_nothing_of_goes_on_and_says_so(tiny_blip: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_blip, tmp_path / "mute")
+    model = transformers.BlipForConditionalGeneration.from_pretrained(folder)
+    with torch.no_grad():
+        model.text_decoder.cls.predictions.bias[3] = 1e4  # [SEP]: every caption ends at once
+    model.save_pretrained(folder)
+    (outcome,) = make_stage(folder, min_length=1).process(SCENES[:1])
+    assert isinstance(outcome, Scene)
+    assert outcome.captions == ()
+    assert [(repair.stage, repair.reason) for repair in outcome.provenance.repairs] == [("caption", "no-caption")]
+
+
 def test_given_captions_stay_in_front(tiny_blip: Path) -> None:
     given = Caption("a man rides a horse", "given")
     captions = captions_of(make_stage(tiny_blip), [make_scene(0, captions=(given,))])["test-0"]
