@@ -60,20 +60,11 @@ class BlipCaptioner:
     def process(self, scenes: Sequence[Scene]) -> list[Scene | Rejected]:
         """Caption the scenes that have pixels; the others are rejected as `no-pixels`."""
         seen = [scene for scene in scenes if scene.image.data is not None]
-        captions: dict[str, tuple[Caption, ...]] = {}
-        while len(captions) < len(seen):
-            batch = seen[len(captions) : len(captions) + self._num_rows]
-            captions.update(self._caption_batch(batch))
-        return [
-            replace(scene, captions=scene.captions + captions[scene.key])
-            if scene.image.data is not None
-            else Rejected(
-                scene.key, self.name, "no-pixels", f"caption.backend blip needs the picture {scene.image.name}"
-            )
-            for scene in scenes
-        ]
+        batches = [seen[start : start + self._num_rows] for start in range(0, len(seen), self._num_rows)]
+        captioned = iter([scene for batch in batches for scene in self._caption_batch(batch)])
+        return [next(captioned) if scene.image.data is not None else self._no_pixels(scene) for scene in scenes]
 
-    def _caption_batch(self, scenes: Sequence[Scene]) -> dict[str, tuple[Caption, ...]]:
+    def _caption_batch(self, scenes: Sequence[Scene]) -> list[Scene]:
         import torch
 
         assert self._model is not None, "setup() was not called"
@@ -88,7 +79,12 @@ class BlipCaptioner:
             # The runtime comes back with half of them; computing with all rows again would not help.
             self._num_rows = (self._num_rows + 1) // 2
             raise
-        return {scene.key: self._merged(pairs) for scene, pairs in zip(scenes, found, strict=True)}
+        return [_with_captions(scene, self._merged(pairs)) for scene, pairs in zip(scenes, found, strict=True)]
+
+    def _no_pixels(self, scene: Scene) -> Rejected:
+        return Rejected(
+            scene.key, self.name, "no-pixels", f"caption.backend blip needs the picture {scene.image.name!r}"
+        )
 
     def _uniforms(self, scene: Scene) -> list[list[float]]:
         assert self._model is not None
