@@ -93,6 +93,10 @@ class Draft:
             state="denied" if states_denial(text) else "asserted",
         )
 
+    def attribute(self, predicate: str, attribute: object) -> None:
+        """Note that a statement about one region was made as a relation, and is none."""
+        self.repair("attribute-not-relation", f"{predicate!r} {shown(attribute)} is about one region; not kept")
+
     def caption(self, value: object) -> None:
         """Add a caption that came with the dataset, as it is but for outer white space."""
         text = self.text(value).strip() if isinstance(value, str) else ""

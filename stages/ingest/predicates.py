@@ -56,7 +56,7 @@ _DENIALS = frozenset({"no interaction"})
 # `+` behind a verb: its last consonant doubles (`sit+`: sitting).
 _VERBS = """
 adjust approach assemble attach bite blow board break brush build buy carry catch chase check chew climb control
-cook cover cross cut+ dance decorate direct display drag+ dribble drink drive dry eat enter exit face feed fill
+cook cover cross cut+ dance decorate direct display dock drag+ dribble drink drive dry eat enter exit face feed fill
 flip+ float flush fly follow gather grab+ graze greet grind groom grow hang help herd hit+ hold hop+ hose hug+ hunt
 inspect install interact jump kick kiss lasso launch lead lean lick lie lift light line load look lose make milk
 mount move open operate pack paint park pay peel perch pet+ pick place plant play point pose pour print pull push
