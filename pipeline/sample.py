@@ -164,6 +164,11 @@ def row_relations(row: dict[str, Any]) -> list[Relation]:
     ]
 
 
+def is_label(relation: Relation) -> bool:
+    """Whether it is a pseudo-label: asserted, and not by a human."""
+    return relation.source != "human" and relation.state == "asserted"
+
+
 def _checked_name(folder: Folder, entry: FileEntry) -> str:
     if not isinstance(entry.name, str) or not _SAFE_NAME.fullmatch(entry.name):
         raise BadInputError(f"{folder}: a commit names the file {entry.name!r}, which is no file of an output")
