@@ -171,7 +171,8 @@ def _active(draft: _Draft, fact: Fact, verb: Verb) -> None:
     draft.name(fact.subject)
     draft.say("is" if form == "progressive" else "")
     predicate = draft.say(f"{verb.third if form == 'third' else verb.ing} {verb.preposition}".strip())
-    draft.name(fact.object, definite=True)
+    # "sits on the bench" is said of a bench just seen; "wears the hat" would need one spoken of before.
+    draft.name(fact.object, definite=bool(verb.preposition))
     draft.state(fact, predicate)
 
 

@@ -44,7 +44,7 @@ class SceneImages:
 class SceneDataset:
     """`count` pictures of a seed. Picture i is the same whatever the count and the limit."""
 
-    boxes_are_fractions = False
+    boxes_are_fractions: bool = False
 
     def __init__(self, *, count: int, seed: int, name: str, limit: int | None) -> None:
         self.name = name

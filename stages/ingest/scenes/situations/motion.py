@@ -137,7 +137,7 @@ def pet_animal(rng: Random) -> Group:
         pose = Pose(lean=4, near_arm=At((hx - 0.02, hy + 0.02)), far_arm=(-8, 4), near_leg=(4, -2), far_leg=(-6, -8))
     else:
         stance: animals.Stance = "stand" if kind == "sheep" else "sit"
-        reach = {"dog": 0.62, "cat": 0.5, "sheep": 1.12}[kind]
+        reach = {"dog": 0.62, "cat": 0.6, "sheep": 1.12}[kind]
         beast, figure = group.add(animals.animal(kind, coat, stance), coat, x=reach + 0.06 * h, flip=True)
         hx, hy = figure.anchors["head"] if kind != "sheep" else figure.anchors["neck"]
         # Crouching: the hip low, one knee up, so that the hand comes down to the animal's head.
@@ -230,7 +230,7 @@ def look_at(rng: Random) -> Group:
         seen, _ = group.add(furniture.tree(rng), adjectives=("green", "big"), x=2.0)
     else:
         coat = rng.choice(animals.BREEDS[kind].coats)
-        distance = {"horse": 1.75, "cow": 1.6, "dog": 1.0, "cat": 0.9}[kind]
+        distance = {"horse": 2.1, "cow": 2.0, "dog": 1.3, "cat": 1.1}[kind]
         seen, _ = group.add(animals.animal(kind, coat, "stand" if not low else "sit"), coat, x=distance, flip=True)
     group.state(looker, "look at", seen)
     return group
