@@ -1,0 +1,95 @@
+"""The tag stage, backend `prior`: relations between regions, each resting on a caption."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from schemas import BadInputError, Evidence, Relation, Scene
+from stages.tag.assign import Assigned, assign
+from stages.tag.candidates import PairScorer, with_candidates
+from stages.tag.prior import Prior, load_prior
+
+
+class PriorTagger:
+    """Assigns what captions state to the regions they mean, by a fitted prior."""
+
+    name = "tag"
+    batch_size = 256
+
+    def __init__(self, *, prior: str, sha256: str, min_score: float) -> None:
+        """
+        Args:
+            prior: `builtin`, or where the prior's file is.
+            sha256: of the prior, so that a file changed under the job is noticed.
+            min_score: relations below are not kept.
+        """
+        self.identity = f"tag/prior/1 {sha256[:12]}"
+        self._prior = prior
+        self._sha256 = sha256
+        self._min_score = min_score
+        self._loaded: Prior | None = None
+
+    def setup(self) -> None:
+        """Load the prior.
+
+        Raises:
+            BadInputError: if the file is missing, damaged, or another than when the job was planned.
+        """
+        loaded = load_prior(self._prior)
+        if loaded.sha256 != self._sha256:
+            raise BadInputError(
+                f"tag.prior: {self._prior} changed since the job began (sha256 {loaded.sha256[:12]}, was "
+                f"{self._sha256[:12]}); put the old file back, or start with another output"
+            )
+        self._loaded = loaded
+
+    def process(self, scenes: Sequence[Scene]) -> Sequence[Scene]:
+        """Fill `phrases[].regions` and add tagger relations behind the human ones."""
+        if self._loaded is None:
+            self.setup()
+        assert self._loaded is not None
+        prior = self._loaded
+        return [tag_scene(scene, prior, min_score=self._min_score) for scene in scenes]
+
+
+def tag_scene(scene: Scene, scorer: PairScorer, *, min_score: float = 0.0) -> Scene:
+    """A copy of the scene with its captions' mentions turned into relations between its regions.
+
+    Relations of other sources stay in front, as they were. Equal relations of several captions become one, with the
+    highest score and the evidence of all. What a person denied of a pair is not asserted.
+    """
+    phrases = with_candidates(scene)
+    regions = {region.id: region for region in scene.regions}
+    largest = max(((r.box[2] - r.box[0]) * (r.box[3] - r.box[1]) for r in scene.regions), default=0.0)
+    assigned: list[Assigned] = []
+    for index, caption in enumerate(scene.captions):
+        own = {i: phrase for i, phrase in enumerate(phrases) if phrase.caption == index}
+        mentions = [mention for mention in scene.mentions if mention.caption == index]
+        assigned += assign(caption, own, mentions, regions, scorer, largest_area=largest)
+    kept = tuple(relation for relation in scene.relations if relation.source != "tagger")
+    denied = {(r.subject, r.object, r.predicate) for r in kept if r.state == "denied"}
+    grouped: dict[tuple[int, int, str], list[Assigned]] = {}
+    for one in assigned:
+        key = (one.subject, one.object, one.mention.predicate)
+        if key not in denied:
+            grouped.setdefault(key, []).append(one)
+    relations = [_relation(scene, key, grouped[key]) for key in sorted(grouped)]
+    chosen = tuple(relation for relation in relations if relation.score >= min_score)
+    return replace(scene, phrases=phrases, relations=kept + chosen)
+
+
+def _relation(scene: Scene, key: tuple[int, int, str], found: Sequence[Assigned]) -> Relation:
+    best = min(found, key=lambda one: (-one.score, one.mention.caption, one.mention.span))
+    evidence = {
+        Evidence(m.caption, scene.phrases[m.subject].span, m.span, scene.phrases[m.object].span)
+        for m in (one.mention for one in found)
+    }
+    subject, object_, predicate = key
+    return Relation(
+        subject=subject,
+        object=object_,
+        predicate=predicate,
+        text=scene.captions[best.mention.caption].text[slice(*best.mention.span)],
+        score=best.score,
+        source="tagger",
+        evidence=tuple(sorted(evidence, key=lambda e: (e.caption, e.predicate, e.subject, e.object))),
+    )
