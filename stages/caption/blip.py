@@ -32,6 +32,8 @@ class BlipCaptioner:
     """
 
     name = "caption"
+    wants_gpu = True
+    """The runtime gives it a whole GPU by default, if there is one."""
 
     def __init__(self, job: BlipCaptions, *, seed: int, folder_sha256: str | None = None) -> None:
         self._job = job
