@@ -23,7 +23,10 @@ from stages.ingest.triplets import stem
 
 _IMAGE, _CAPTION = range(2)
 
-LAYOUT = '{"annotation": [...], "filenames": [...], "size": [...], "objects": [...], "verbs": [...], ...}'
+LAYOUT = (
+    '{"annotation": [...], "filenames": [...], "size": [...], "objects": [...], "verbs": [...]}, '
+    "or a list as PPDM writes it"
+)
 
 
 class HicoDetReader:
