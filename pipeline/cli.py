@@ -170,12 +170,12 @@ def estimate(
     for stage in result.stages:
         device = "GPU" if stage.wants_gpu else "CPU"
         _say(
-            f"  {stage.stage:8} {1000 * stage.per_scene_s:8.2f} ms a scene  {stage.total_s / 3600:8.3f} {device}-hours"
-            f"  (95 %: {stage.low_s / 3600:.3f} to {stage.high_s / 3600:.3f})  setup {stage.setup_s:.1f} s"
+            f"  {stage.stage:8} {1000 * stage.per_scene_s:8.2f} ms a scene  {_time(stage.total_s):>9} on one {device} worker"
+            f"  (95 %: {_time(stage.low_s)} to {_time(stage.high_s)})  setup {stage.setup_s:.1f} s"
         )
     for name, (mean, low, high) in (("GPU-hours", result.gpu_hours), ("CPU-hours", result.cpu_hours)):
         _say(f"{name}  {mean:.3f}  (95 %: {low:.3f} to {high:.3f})")
-    _say(f"slowest    {result.slowest.stage}: {result.slowest.total_s / 3600:.3f} hours, divided by its workers")
+    _say(f"slowest    {result.slowest.stage}: {_time(result.slowest.total_s)}, divided by its workers")
     _say(f"shards     {result.bytes_per_record * result.num_records / 1e9:.3f} GB")
 
 
@@ -285,6 +285,12 @@ def _finish(result: Any, job: Job) -> None:
     if totals.dead and not result.sealed:
         _say("not sealed: `relmill retry` runs the dead scenes again, `relmill seal` accepts their loss")
     _say(f"report: {job.output}/report.html")
+
+
+def _time(seconds: float) -> str:
+    from pipeline.progress import duration
+
+    return "unknown" if seconds == float("inf") else duration(seconds)
 
 
 def _reasons(reasons: dict[str, int]) -> str:

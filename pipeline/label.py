@@ -136,12 +136,11 @@ def run(
         with ExitStack() as stack:
             stop = stack.enter_context(Stop())
             stack.enter_context(serve_metrics(meter, job.runtime.metrics_port))
-            progress = stack.enter_context(Progress(meter, quiet=quiet))
+            stack.enter_context(Progress(meter, quiet=quiet))
             context = RunContext(prepared.stages, folder, prepared.digest, job.runtime, meter, stop)
             for draft in run_units(context, units) if units else ():
                 entry = ledger.commit(draft)
                 meter.was_committed(entry.counts.planned, entry.totals)
-                progress.update()
                 # Only what this run committed is judged on the way: a resume after mending the cause starts afresh.
                 done, dead = entry.totals.planned - before.planned, entry.totals.dead - before.dead
                 if done >= _JUDGED_FROM:
@@ -153,8 +152,10 @@ def run(
             if not ledger.sealed and (seal or (seal is None and ledger.totals.dead == 0)):
                 ledger.seal()
     finally:
-        with suppress(StorageError):  # what stopped the run is the error to show
-            write_report(folder, meter, sealed=ledger.sealed)
+        # A run that found nothing to do keeps the report of the run that did it.
+        if units or not folder.exists("report.json"):
+            with suppress(StorageError):  # what stopped the run is the error to show
+                write_report(folder, meter, sealed=ledger.sealed)
     return RunResult(
         totals=ledger.totals,
         num_records=plan.summary.num_records,

@@ -38,6 +38,8 @@ class Meter:
     committed: int = 0
     """Records committed by this run."""
     units_under_way: int = 0
+    notice: str = ""
+    """What a person should know now, e.g. that workers wait for a place on the cluster; empty if nothing."""
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Progress for a person: a live table on a terminal, a line every ten seconds elsewhere."""
 
 import sys
-import time
+import threading
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -25,29 +25,32 @@ class Progress:
             if console.is_terminal and not quiet
             else None
         )
-        self._last_line = time.monotonic()
+        self._over = threading.Event()
+        self._printer = threading.Thread(target=self._print_lines, daemon=True)
 
     def __enter__(self) -> "Progress":
         if self._live:
             self._live.start()
+        elif not self._quiet:
+            self._printer.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._over.set()
         if self._live:
             self._live.stop()
 
-    def update(self) -> None:
-        """Called after each commit."""
-        if self._live or self._quiet or time.monotonic() - self._last_line < _LINE_EVERY_S:
-            return
-        self._last_line = time.monotonic()
-        print(self._line(), file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal's face
+    def _print_lines(self) -> None:
+        # A thread, so that a run that stands still says so too.
+        while not self._over.wait(_LINE_EVERY_S):
+            print(self._line(), file=sys.stderr, flush=True)  # noqa: T201 - this is the terminal's face
 
     def _line(self) -> str:
         meter, totals = self._meter, self._meter.totals
         return (
             f"{totals.planned}/{meter.num_records} scenes  {meter.images_per_s:.1f}/s  ETA {duration(meter.eta_s)}  "
             f"{totals.relations} relations  {totals.rejected} rejected  {totals.dead} dead"
+            + (f"  ({meter.notice})" if meter.notice else "")
         )
 
     def _render(self) -> RenderableType:

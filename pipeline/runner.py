@@ -59,7 +59,7 @@ class StageRunner:
             return self._call(scenes)
         except (UserError, StorageError):
             raise  # the job or the machine is wrong, not this scene: stop the run
-        except Exception as error:  # whatever a stage raises must end on its scene
+        except Exception as error:  # noqa: BLE001 - whatever a stage raises must end on its scene
             letter = _dead(scenes[0], self.stage.name, error)
         # Outside the handler the failed call's frames, and the tensors that they held, are gone.
         if letter.reason == "out-of-memory":

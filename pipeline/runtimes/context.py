@@ -1,6 +1,7 @@
 """What a runtime needs to know, and how it is told to stop."""
 
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -15,7 +16,8 @@ from stages.storage import Folder
 class Stop:
     """First Ctrl-C (or SIGTERM): finish what is under way, start nothing new. Second: stop at once.
 
-    Either way the output stays whole and the same command resumes it.
+    Either way the output stays whole and the same command resumes it. Outside the main thread, where Python knows no
+    signals, it is the caller who sets `draining`.
     """
 
     def __init__(self) -> None:
@@ -23,6 +25,8 @@ class Stop:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
+        if threading.current_thread() is not threading.main_thread():
+            return self
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._on_signal)
         return self

@@ -38,6 +38,7 @@ _DEATHS_ALONE = 2
 _MAX_LOSSES = 20
 _MAX_SETUP_DEATHS = 3
 _SETUP_TIMEOUT_S = 1800.0
+_PLACEMENT_NOTICE_S = 30.0
 
 _DEATH_ERRORS = (
     ray_exceptions.RayActorError,
@@ -162,6 +163,7 @@ class _Driver:
             self._dispatch()
             self._collect()
             self._expire()
+            self._notice_waiting()
 
     def close(self) -> None:
         """End all workers."""
@@ -289,6 +291,19 @@ class _Driver:
                 if worker.calls and now - worker.since > self._runtime.timeout_s:
                     ray.kill(worker.actor)
                     self._bury(pool, worker, reason="timeout")
+
+    def _notice_waiting(self) -> None:
+        """Tell the person in front of a run that stands still what it stands still for."""
+        now, waiting = time.monotonic(), []
+        for pool in self._pools:
+            number = sum(bool(worker.setup) and now - worker.since > _PLACEMENT_NOTICE_S for worker in pool.workers)
+            if number:
+                waiting.append(
+                    f"{number} of {pool.size.workers} {pool.name} ({pool.size.cpus:g} CPU, {pool.size.gpus:g} GPU)"
+                )
+        self._context.meter.notice = (
+            "workers not ready, loading or waiting for a node: " + ", ".join(waiting) if waiting else ""
+        )
 
     def _bury(self, pool: _Pool, worker: _Worker, *, reason: str) -> None:
         """A worker is gone: its oldest call is the suspect, the calls behind it only stood in line."""

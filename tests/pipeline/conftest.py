@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests_made import ListDataset, Relate, scenes
 
 from pipeline.label import Prepared, prepare
 from schemas.job import build_job
-from tests_made import ListDataset, Relate, scenes
 
 HERE = Path(__file__).parent
 

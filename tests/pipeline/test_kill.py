@@ -61,7 +61,7 @@ def test_the_driver_is_killed_at_random_moments(job, tmp_path):
     subprocess.run(command(job, "whole", "inline"), check=True, capture_output=True)
     draw = random.Random(20)
     out, killed = tmp_path / "out", 0
-    for attempt in range(KILLS):
+    for _ in range(KILLS):
         runtime, workers = draw.choice([("inline", 1), ("ray", 1), ("ray", 2)])
         process = subprocess.Popen(
             command(job, str(out), runtime, workers), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
