@@ -3,11 +3,9 @@
 import contextlib
 import json
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -29,16 +27,17 @@ class Part(NamedTuple):
 
 
 class Spool:
-    """A join on the image id, on disk. Use as a context manager; the file is gone afterwards.
+    """A join on the image id, on disk. Use as a context manager.
 
     One table without an index and one external sort: SQLite writes sorted runs and merges them, so memory stays at the
-    cache size and the disk takes about three times the parts' size while it runs.
+    cache size plus one image, and the disk takes about three times the parts' size while it runs. The files are
+    SQLite's own temporary ones, which have no name: nothing is left behind, not even by a process that is killed.
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="relmill-spool-")
-        self._database = sqlite3.connect(Path(self._folder.name) / "parts.sqlite", isolation_level=None)
-        for setting in ("journal_mode=OFF", "synchronous=OFF", "locking_mode=EXCLUSIVE", f"cache_size=-{_CACHE_KIB}"):
+        # The empty name is a private database in TMPDIR.
+        self._database = sqlite3.connect("", isolation_level=None)
+        for setting in ("temp_store=FILE", "journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
             self._database.execute(f"PRAGMA {setting}")
         self._database.execute("CREATE TABLE part (id TEXT NOT NULL, kind INTEGER NOT NULL, body TEXT NOT NULL)")
 
@@ -49,7 +48,6 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._database.close()
-        self._folder.cleanup()
 
     def add(self, parts: Iterable[Part]) -> None:
         """Take in parts, in file order.
@@ -59,7 +57,7 @@ class Spool:
         """
         encode = json.JSONEncoder(separators=(",", ":")).encode
         rows = ((file_safe(image_id), kind, encode(body)) for image_id, kind, body in parts)
-        with self._explained():
+        with _explained():
             self._database.execute("BEGIN")
             self._database.executemany("INSERT INTO part VALUES (?, ?, ?)", rows)
             self._database.execute("COMMIT")
@@ -71,17 +69,18 @@ class Spool:
             StorageError: as `add`.
         """
         decode = json.JSONDecoder().raw_decode
-        with self._explained():
+        with _explained():
             rows = self._database.execute("SELECT id, kind, body FROM part ORDER BY id, kind, rowid")
             for image_id, group in groupby(rows, key=itemgetter(0)):
                 yield image_id, [(kind, decode(body)[0]) for _, kind, body in group]
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"{self._folder.name}: cannot be written: {error}; the annotations are sorted there, "
-                f"free space or set TMPDIR to a larger disk"
-            ) from error
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"cannot sort the annotations on the temporary disk: {error}; free space there, "
+            f"or set TMPDIR to a folder on a larger disk"
+        ) from error

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from pydantic import TypeAdapter
 
@@ -378,6 +379,19 @@ def test_triplets_with_inline_captions(tmp_path: Path) -> None:
     assert ([c.text for c in seven.captions], repairs(seven)) == (["A."], ["caption-empty"])
     assert (seven.image.name, seven.image.width) == ("7.jpg", 64)
     assert repairs(sub) == ["attribute-not-relation", "relation-to-itself"]
+
+
+def test_files_and_pictures_may_be_remote() -> None:
+    store = fsspec.filesystem("memory")
+    document = json.dumps(coco([image(9, file_name="train/9.jpg")], [box(1, 9, 1, [1, 2, 3, 4])]))
+    store.pipe_file("/ingest/instances.json.gz", gzip.compress(document.encode()))
+    store.pipe_file("/ingest/images/train/9.jpg", b"picture")
+    job = {"format": "coco", "annotations": "memory://ingest/instances.json.gz", "images": "memory://ingest/images/"}
+    dataset = open_dataset(TypeAdapter(DatasetJob).validate_python(job), seed=0)
+    (scene,) = scenes(dataset)
+    assert dataset.images().read(scene.image.name) == b"picture"
+    assert [source.size for source in dataset.sources()] == [store.size("/ingest/instances.json.gz")]
+    assert len(dataset.fingerprint()) == 64
 
 
 def test_scenes_are_opened_by_the_same_door() -> None:

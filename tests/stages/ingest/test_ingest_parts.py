@@ -1,8 +1,11 @@
 """The pieces that readers are made of: keys, the join on disk, the JSON window, predicates."""
 
 import json
+import os
 import re
 import string
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas import BadInputError
+from schemas import BadInputError, StorageError
 from stages.ingest import canonical_predicate, json_stream
 from stages.ingest.draft import Draft
 from stages.ingest.json_stream import json_array, json_lists
@@ -75,13 +78,27 @@ def test_spool_groups_and_sorts_whatever_the_order_of_insertion(parts: list[Any]
     assert [(key, sorted(group)) for key, group in through_spool(mixed)] == [(key, sorted(g)) for key, g in groups]
 
 
-def test_spool_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to look at open files")
+def test_spool_is_on_disk_under_no_name(tmp_path: Path) -> None:
+    code = """
+import os
+from stages.ingest.spool import Part, Spool
+with Spool() as spool:
+    spool.add(Part(str(number), 0, "x" * 1000) for number in range(100_000))
+    descriptors = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    held = [os.readlink(path) for path in descriptors if os.path.islink(path)]
+    print(sum(name.startswith(os.environ["TMPDIR"]) for name in held), os.listdir(os.environ["TMPDIR"]))
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 []\n"
+
+
+def test_full_temporary_disk_is_told() -> None:
     with Spool() as spool:
-        spool.add([Part("1", 0, [])])
-        assert list(tmp_path.iterdir())
-        next(spool.groups())
-    assert list(tmp_path.iterdir()) == []
+        spool._database.execute("PRAGMA max_page_count=10")
+        with pytest.raises(StorageError, match="TMPDIR"):
+            spool.add(Part(str(number), 0, "x" * 1000) for number in range(1000))
 
 
 JSON = st.recursive(
