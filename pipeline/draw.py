@@ -97,9 +97,11 @@ def _ground(scene: Scene, max_side: int) -> tuple[Image.Image, float]:
         width, height = float(picture.width), float(picture.height)
     else:
         picture = None
-        width = float(scene.image.width or max((region.box[2] for region in scene.regions), default=0) or 1)
-        height = float(scene.image.height or max((region.box[3] for region in scene.regions), default=0) or 1)
-    scale = max_side / max(width, height, 1.0)
+        # A size that is unknown, or none, is that of what the boxes span.
+        spans = [max((region.box[i] for region in scene.regions), default=0.0) for i in (2, 3)]
+        sides = (scene.image.width or 0, scene.image.height or 0)
+        width, height = (max(1.0, side if side > 0 else span) for side, span in zip(sides, spans, strict=True))
+    scale = max_side / max(width, height)
     # A picture as thin as a thread is given some height, or no label would fit.
     size = (max(32, round(width * scale)), max(32, round(height * scale)))
     if picture is None:
