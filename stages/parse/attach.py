@@ -8,7 +8,10 @@ from stages.parse.lexicon import lexicon
 
 # Where these stand, two things are compared, so the clause's subject rather than the last thing named is meant.
 _PROXIMITY = frozenset(
-    {"next to", "near", "beside", "behind", "in front of", "by", "alongside", "close to", "across from", "away from", "against", "around", "among", "to the left of", "to the right of", "under", "beneath"}
+    {
+        "next to", "near", "beside", "behind", "in front of", "by", "alongside", "close to", "across from", "away from",
+        "against", "around", "among", "to the left of", "to the right of", "under", "beneath",
+    }
 )  # fmt: skip
 
 
@@ -45,7 +48,7 @@ def _aptness(verb: str, noun: str) -> int:
 def prepositional_subject(prep: str, place: str, *, nearest: str, clause: str, has_verb: bool) -> str:
     """What "[prep] [place]" says the position of: `nearest` noun or `clause` subject.
 
-    "A man riding a wave on a surfboard" is a man on a surfboard; "a man holding a cup of tea on a saucer" is tea on one.
+    "A man riding a wave on a surfboard" is a man on a surfboard; "a man holding a cup on a saucer" a cup on one.
     """
     words = lexicon().words
     if prep in _PROXIMITY:

@@ -1,4 +1,4 @@
-"""From tagged words to the items that the reader reads: noun phrases, verbs, prepositions and the words between them."""
+"""From tagged words to the items that the reader reads: noun phrases, verbs, prepositions, and the words between."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 Kind = Literal[
     "phrase", "verb", "be", "prep", "cc", "comma", "rel", "sub", "there", "to", "aux", "not", "adjective", "end"
 ]
+
+_KINDS: dict[str, Kind] = {
+    "BE": "be", "CC": "cc", "COMMA": "comma", "REL": "rel", "SUB": "sub", "EX": "there", "TO": "to", "AUX": "aux",
+    "NOT": "not", "END": "end",
+}  # fmt: skip
+
+# Determiners that may follow another: "all the people", "his many dogs".
+_STACKED = frozenset(
+    {"the", "other", "many", "few", "several", "his", "her", "their", "these", "those", "more", "such", "a"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +84,7 @@ class _Chunker:
         tag, word = self.tags[i], self.words[i]
         if tag in VERBS:
             return Item("verb", i, i + 1, self.lemmas[i], tag)
-        kinds: dict[str, Kind] = {
-            "BE": "be", "CC": "cc", "COMMA": "comma", "REL": "rel", "SUB": "sub", "EX": "there", "TO": "to", "AUX": "aux",
-            "NOT": "not", "END": "end",
-        }  # fmt: skip
-        kind = kinds.get(tag)
+        kind = _KINDS.get(tag)
         if kind is not None:
             return Item(kind, i, i + 1, word)
         # Adverbs, quotation marks and stray adjectives: nothing for the reader, except that "is tall" ends a copula.
@@ -97,17 +103,10 @@ class _Chunker:
         measured = simple.lemma in self.lex.words["measures"] and of + 1 < len(self.words) and self.words[of] == "of"
         inner = self._simple_phrase(of + 1) if measured else None
         if inner is not None:
-            paired = self.words[inner.end - 1] in self.lex.words["unit_plurals"]
             many = simple.lemma in self.lex.words["group_measures"] or simple.plural or inner.plural
-            return Item(
-                "phrase",
-                i,
-                inner.end,
-                inner.lemma,
-                inner.tag,
-                many and not (paired and not simple.plural),
-                simple.negated,
-            )
+            one_pair = self.words[inner.end - 1] in self.lex.words["unit_plurals"] and not simple.plural
+            plural = many and not one_pair and simple.lemma not in {"one", "each", "either"}
+            return Item("phrase", i, inner.end, inner.lemma, inner.tag, plural, simple.negated)
         return simple
 
     def _simple_phrase(self, i: int) -> Item | None:
@@ -115,87 +114,51 @@ class _Chunker:
         if end is None:
             return None
         head = end - 1
-        while head > i and self.tags[head] in {"HYPH", "IGNORED"}:
-            head -= 1
         lemma, plural = self.lex.noun_lemma(self.words[head])
-        before_head = self.words[i:head]
-        numbers = self.lex.maps["numbers"]
         if self.words[head] not in self.lex.words["unit_plurals"]:
-            plural = plural or any(
-                word in self.lex.words["plural_determiners"]
-                or numbers.get(word, 1) > 1
-                or (word.isdigit() and word != "1")
-                for word in before_head
-            )
-            plural = (
-                plural
-                or self.words[head] in {"both", "several", "many", "others"}
-                or numbers.get(self.words[head], 1) > 1
-            )
+            plural = plural or any(self._counts_several(word) for word in self.words[i:end])
         owns = end < len(self.words) and self.tags[end] == "POSS"
-        return Item(
-            "phrase",
-            i,
-            head + 1 if not owns else head + 1,
-            lemma,
-            "POSS" if owns else "",
-            plural,
-            self.words[i] in {"no", "neither"},
-        )
+        negated = self.words[i] in {"no", "neither"}
+        return Item("phrase", i, end, lemma, "POSS" if owns else "", plural, negated)
+
+    def _counts_several(self, word: str) -> bool:
+        number = self.lex.maps["numbers"].get(word, 1) > 1 or (word.isdigit() and word != "1")
+        return number or word in self.lex.words["plural_determiners"] or word == "others"
 
     def _phrase_end(self, i: int) -> int | None:
         """Where a noun phrase without its "of" ends, or None if none begins at word `i`."""
-        if self.tags[i] == "ADJ" and self.items and self.items[-1].kind in {"be", "verb"} and not self._noun_ahead(i):
+        behind = self.items[-1].kind if self.items else ""
+        if self.tags[i] == "HYPH" or (self.tags[i] == "ADJ" and behind in {"be", "verb"} and not self._noun_ahead(i)):
             return None
-        end, j, seen_noun = None, i, False
-        while j < len(self.words):
+        end, noun, j = None, False, i
+        while j < len(self.words) and not (j > i and self._multiword(j)):
             tag = self.tags[j]
-            if j > i and self._multiword(j):
-                break
             if tag == "NOUN":
-                seen_noun, end = True, j + 1
-            elif seen_noun and tag == "NUM" and self.words[j].isdigit():
+                noun, end = True, j + 1
+            elif not (self._continues(j) if noun else self._modifies(i, j)):
+                break
+            elif not noun and (tag in {"DET", "NUM"} or (tag == "ADJ" and (j > i or behind == "prep"))):
+                end = j + 1  # the head for now: "two", "another", "the young", "in red"
+            elif noun and tag == "NUM":
                 end = j + 1
-            elif seen_noun and tag != "HYPH" and tag != "IGNORED":
-                break
-            elif tag == "DET" and j > i and not self._stacks(j):
-                break
-            elif tag in {"DET", "NUM"}:
-                end = end if end is not None and tag == "DET" else j + 1
-            elif tag == "ADJ":
-                end = j + 1 if j > i or self._after_preposition() or self._noun_ahead(j) else end
-            elif tag in {"CC", "COMMA"}:
-                if not (
-                    self.tags[j - 1] == "ADJ"
-                    and j + 1 < len(self.tags)
-                    and self.tags[j + 1] == "ADJ"
-                    and self._noun_ahead(j + 1)
-                ):
-                    break
-            elif tag == "HYPH":
-                if j == i:
-                    return None
-            elif tag in {"ADV", "IGNORED"} or (tag in VERBS and self.tags[j - 1] == "HYPH"):
-                if not (j > i and self._noun_ahead(j + 1)):
-                    break
-            else:
-                break
             j += 1
-        if not seen_noun and end is not None and self.tags[i] == "ADJ" and not self._after_preposition():
-            return None
-        return end
+        return None if not noun and self.tags[i] == "ADJ" and behind != "prep" else end
 
-    def _stacks(self, j: int) -> bool:
-        """Determiners that follow another one: "all the people", "the other man", "his many dogs"."""
-        return (
-            self.tags[j - 1] in {"DET", "NUM"}
-            and self.words[j]
-            in {"the", "other", "many", "few", "several", "his", "her", "their", "these", "those", "more", "such", "a"}
-            and self.words[j - 1] not in {"one", "another"}
-        )
+    def _continues(self, j: int) -> bool:
+        """Whether word `j` belongs to the phrase whose noun stands before it: "t-shirt", "number 934"."""
+        return self.tags[j] in {"HYPH", "IGNORED"} or (self.tags[j] == "NUM" and self.words[j].isdigit())
 
-    def _after_preposition(self) -> bool:
-        return bool(self.items) and self.items[-1].kind == "prep"
+    def _modifies(self, i: int, j: int) -> bool:
+        """Whether word `j` may stand before the noun of the phrase that begins at word `i`."""
+        tag, before = self.tags[j], self.tags[j - 1] if j > i else ""
+        if tag in {"ADJ", "NUM"}:
+            return True
+        if tag == "DET":
+            return j == i or (before in {"DET", "NUM"} and self.words[j] in _STACKED and self.words[j - 1] != "another")
+        if tag in {"CC", "COMMA"}:
+            return before == "ADJ" and self.tags[j + 1 : j + 2] == ["ADJ"] and self._noun_ahead(j + 1)
+        linked = tag in {"ADV", "IGNORED"} or (tag in VERBS and before == "HYPH")
+        return tag == "HYPH" or (linked and j > i and self._noun_ahead(j + 1))
 
     def _noun_ahead(self, i: int) -> bool:
         """Whether only adjectives (joined by commas or conjunctions) stand between word `i` and a noun."""

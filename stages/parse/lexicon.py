@@ -86,8 +86,7 @@ def _all_verb_forms(words: Mapping[str, frozenset[str]], maps: Mapping[str, Mapp
         }
         for tag, form in forms.items():
             tags.setdefault(form, {}).setdefault(lemma, set()).add(tag)
-    # Two verbs may share a form: `found`, `lay`, `saw`. The one with fewer readings of it owns it (`saw` is see, not saw),
-    # and a lemma always owns itself.
+    # Two verbs may share a form. A lemma owns itself, but for forms that captions use for the other verb.
     table = {}
     for form, readings in tags.items():
         lemma = (
@@ -104,19 +103,16 @@ def _all_verb_forms(words: Mapping[str, frozenset[str]], maps: Mapping[str, Mapp
 
 def _suffixed(lemma: str, suffix: str, *, doubling: bool) -> str:
     """`ride` + ing is riding, `swim` swimming, `lie` lying, `carry` + ed carried."""
+    stem = lemma
     if doubling:
-        return lemma + lemma[-1] + suffix
-    if suffix == "ing":
-        if lemma.endswith("ie"):
-            return lemma[:-2] + "ying"
-        if lemma.endswith("e") and not lemma.endswith(("ee", "oe", "ye")):
-            return lemma[:-1] + "ing"
-        return lemma + "ing"
-    if lemma.endswith("e"):
-        return lemma + "d"
-    if lemma.endswith("y") and lemma[-2:-1] not in _VOWELS:
-        return lemma[:-1] + "ied"
-    return lemma + "ed"
+        stem = lemma + lemma[-1]
+    elif suffix == "ing" and lemma.endswith("ie"):
+        stem = lemma[:-2] + "y"
+    elif lemma.endswith("e") and not (suffix == "ing" and lemma.endswith(("ee", "oe", "ye"))):
+        stem = lemma[:-1]
+    elif suffix == "ed" and lemma.endswith("y") and lemma[-2:-1] not in _VOWELS:
+        stem = lemma[:-1] + "i"
+    return stem + suffix
 
 
 def _third_person(lemma: str) -> str:

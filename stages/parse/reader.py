@@ -6,6 +6,7 @@ is enough for the constructions of captions. The tests hold a sentence for each.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from stages.parse.attach import is_animate, nearest_fits, prepositional_subject
 from stages.parse.chunks import Item
@@ -119,7 +120,7 @@ class _Reader:
         """Read the noun phrases from item `i` that belong together; returns the index of the item behind them."""
         end = self._coordinated(i)
         indexes = [j for j in range(i, end) if self.items[j].kind == "phrase"]
-        for owner, owned in zip(indexes, indexes[1:], strict=False):
+        for owner, owned in pairwise(indexes):
             if self.items[owner].tag == "POSS" and owned == owner + 1:
                 self._state(
                     self._one(owner), "have", self.items[owner].end, self.items[owner].end + 1, self._one(owned)
@@ -166,7 +167,7 @@ class _Reader:
         self.subject, self.last, self.verb = group, group, None
 
     def _reduced_relative(self, i: int) -> bool:
-        """Whether item `i` stands right behind another phrase and has a verb of its own: "the water the bird stands on"."""
+        """Whether item `i` follows a phrase directly and has its own verb: "the water the bird stands on"."""
         beside = (
             self.last is not None and i > 0 and self.items[i - 1].kind == "phrase" and self.items[i - 1].tag != "POSS"
         )
@@ -220,24 +221,27 @@ class _Reader:
             return self.last
         if self.antecedent is not None:
             return self.antecedent
-        if after_be and verb is not None:
-            return verb.subject
-        if verb is not None and self.joined in {"cc", "to"}:
-            return verb.subject
-        if self.joined in {"comma", "sub", "cc", "to"} or self.last is None:
+        goes_on = self.joined in {"cc", "to"} or (not self.joined and verb is not None and verb.open and not finite)
+        if verb is not None and (after_be or goes_on):
+            return verb.subject  # "is riding", "sits and holds", "goes surfing"
+        if self.joined or self.last is None:
             return self.subject
-        if verb is not None and verb.open and not finite:
-            return verb.subject  # "goes surfing", "stands holding"
-        if finite:
-            # "watches a dog run": a second finite verb belongs to the object before it.
-            return (
-                self.last
-                if verb is not None and verb.finite and not self.last.located and item.tag == "VB"
-                else self.subject
-            )
+        return self._finite_subject(item) if finite else self._participle_subject(item)
+
+    def _finite_subject(self, item: Item) -> _Group | None:
+        """The subject of the clause; but in "watches a dog run" it is the dog that runs."""
+        watched = self.verb is not None and self.verb.finite and item.tag == "VB"
+        return self.last if watched and self.last is not None and not self.last.located else self.subject
+
+    def _participle_subject(self, item: Item) -> _Group | None:
+        """The last noun or the subject of the clause, whichever the verb fits."""
+        assert self.last is not None
+        verb = self.verb
         clause = verb.subject if verb is not None and verb.subject is not None else self.subject
         if clause is None:
             return self.last
+        if verb is not None and {verb.lemma, item.lemma} <= self.words["posture_verbs"]:
+            return self.last  # "a woman standing by a cake sitting on a table"
         fits = nearest_fits(item.lemma, self.last.lemma, clause.lemma, nearest_is_located=self.last.located)
         return self.last if fits else clause
 
@@ -425,6 +429,7 @@ class _Reader:
         j = comma
         while j < min(comma + 24, len(self.items)) and self._kind(j) == "comma" and self._kind(j + 1) == "phrase":
             j += 2
+        j += self._kind(j) == "comma"
         return self._kind(j) == "cc" and self._kind(j + 1) == "phrase"
 
     def _opens_clause(self, first: int, index: int) -> bool:

@@ -58,14 +58,14 @@ def _with_parses(scene: Scene, parses: list[Parsed]) -> Scene:
         phrases += [replace(phrase, caption=index) for phrase in own_phrases]
         mentions += [replace(m, caption=index, subject=m.subject + base, object=m.object + base) for m in own_mentions]
         if len(caption.text) > MAX_CHARACTERS:
-            detail = f"caption {index} has {len(caption.text)} characters; relations were read from the first {MAX_CHARACTERS}"
+            detail = f"caption {index} has {len(caption.text)} characters; only the first {MAX_CHARACTERS} were read"
             repairs.append(Repair("parse", "caption-too-long", detail))
     provenance = replace(scene.provenance, repairs=tuple(repairs))
     return replace(scene, phrases=tuple(phrases), mentions=tuple(mentions), provenance=provenance)
 
 
 def _readable(text: str) -> str:
-    """The part that is read, with lone surrogates (which no encoder takes) replaced one for one, so that spans still hold."""
+    """The part that is read; lone surrogates, which no encoder takes, replaced one for one, so that spans hold."""
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text[:MAX_CHARACTERS])
 
 

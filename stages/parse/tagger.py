@@ -46,9 +46,8 @@ class _Tagger:
         return tag, lemma
 
     def _decide(self, i: int, word: str) -> tuple[str, str]:
-        if not any(c.isalnum() for c in word):
-            return self._punctuation(i, word), word
-        closed = self._closed_class(i, word)
+        speaks = any(c.isalnum() for c in word)
+        closed = self._closed_class(i, word) if speaks else self._punctuation(i, word)
         if closed is not None:
             return closed, word
         form = self._verb_form(word)
@@ -59,9 +58,8 @@ class _Tagger:
             return tag, word if tag == "ADJ" else self.lex.noun_lemma(word)[0]
         if word in self.sets["adjectives"] or word in self.sets["premodifier_participles"]:
             return "ADJ", word
-        if word.endswith("ly") and len(word) > 4 and word not in _LY_NOUNS:
-            return "ADV", word
-        return "NOUN", self.lex.noun_lemma(word)[0]
+        adverb = word.endswith("ly") and len(word) > 4 and word not in _LY_NOUNS
+        return ("ADV", word) if adverb else ("NOUN", self.lex.noun_lemma(word)[0])
 
     def _punctuation(self, i: int, word: str) -> str:
         if word == ",":
@@ -147,44 +145,46 @@ class _Tagger:
         return "VBG"
 
     def _present(self, i: int, word: str, form: VerbForm) -> str:
-        before = self._before(i)
         tag = "VBZ" if "VBZ" in form.tags else "VB"
-        if before in {"REL", "TO", "AUX"} or (
-            before == "PRON" and self._word_before(i) in self.sets["subject_pronouns"]
-        ):
+        if self._demands_verb(i, tag):
             return tag
-        if word in self.sets["adjectives"]:
-            return "ADJ"
-        verb_before = any(previous in VERBS or previous == "BE" for previous in self.tags[self._clause_start(i) :])
-        if before == "CC" and verb_before and form.lemma not in self.sets["noun_like_verbs"]:
-            return tag
-        subject = self._word_before(i)
-        if before == "NUM" and subject in {"one", "another"} and tag == "VBZ":
-            return tag
-        if before == "DET" and subject == "another" and tag == "VBZ":
-            return tag
-        if before != "NOUN":
-            return self._without_verb(word)
-        lemma, plural = self.lex.noun_lemma(subject)
-        # "Dogs run", "the dog runs": a verb agrees with its subject, a noun compound rarely looks as if it did.
-        plural = plural or subject in {"people", "crew", "police", "sheep", "cattle"}
-        if (
-            plural != (tag == "VB")
-            and lemma not in {"group", "couple", "team", "crowd", "pair"}
-            and not self._joined_subject(i)
-        ):
-            return self._without_verb(word)
-        if form.lemma not in self.sets["noun_like_verbs"]:
-            return tag
-        animate = (
-            lemma in self.sets["person_nouns"]
-            or lemma in self.sets["animal_nouns"]
-            or lemma in self.sets["vehicle_nouns"]
-        )
-        return tag if animate and not verb_before and self._opens(self._word(i + 1)) else self._without_verb(word)
+        noun_like = form.lemma in self.sets["noun_like_verbs"]
+        second = self._before(i) == "CC" and self._verb_before(i) and not noun_like
+        predicate = self._agrees(i, tag) and (not noun_like or self._has_doer(i))
+        return tag if (second or predicate) and word not in self.sets["adjectives"] else self._without_verb(word)
+
+    def _demands_verb(self, i: int, tag: str) -> bool:
+        """Whether the word before can only be followed by a verb: "who", "to", "he", "another holds"."""
+        before, word = self._before(i), self._word_before(i)
+        if before == "PRON":
+            return word in self.sets["subject_pronouns"]
+        return before in {"REL", "TO", "AUX"} or (word in {"one", "another"} and tag == "VBZ")
+
+    def _agrees(self, i: int, tag: str) -> bool:
+        """Whether word `i` agrees with the noun before it: "dogs run", "the dog runs". A compound rarely does."""
+        noun = self._word_before(i)
+        lemma, plural = self.lex.noun_lemma(noun)
+        plural = plural or noun in {"people", "crew", "police", "sheep", "cattle"}
+        either = lemma in {"group", "couple", "team", "crowd", "pair"} or self._joined_subject(i)
+        return self._before(i) == "NOUN" and (plural == (tag == "VB") or either)
+
+    def _has_doer(self, i: int) -> bool:
+        """Whether a word that may as well be a noun stands where the clause's verb should: behind one who acts."""
+        lemma = self.lex.noun_lemma(self._word_before(i))[0]
+        doer = self._acts(lemma)
+        if lemma in self.sets["clothing_nouns"]:  # "a woman in a blue uniform runs"
+            words = self.words[self._clause_start(i) : i]
+            doer = any(self._acts(self.lex.noun_lemma(word)[0]) for word in words)
+        return doer and not self._verb_before(i) and self._opens(self._word(i + 1))
+
+    def _acts(self, noun: str) -> bool:
+        return any(noun in self.sets[name] for name in ("person_nouns", "animal_nouns", "vehicle_nouns"))
+
+    def _verb_before(self, i: int) -> bool:
+        return any(tag in VERBS or tag == "BE" for tag in self.tags[self._clause_start(i) :])
 
     def _opens(self, word: str) -> bool:
-        """Whether the word behind a verb candidate is one that follows verbs: an object or an adverbial begins, or the text ends."""
+        """Whether a word may follow a verb: an object or an adverbial begins, or the text ends."""
         opening = ("determiners", "prepositions", "adverbs", "adjectives", "pronouns", "conjunctions", "subordinators")
         return (
             not any(c.isalnum() for c in word)
@@ -199,16 +199,14 @@ class _Tagger:
         tag = "VBN" if "VBN" in form.tags else "VBD"
         if before in {"BE", "REL", "SUB", "TO", "AUX"}:
             return tag
-        if word in self.sets["adjectives"]:
+        modifies = not self._opens_phrase(i + 1) and (
+            self._may_be_noun(i + 1) or (self._word(i + 1) in self.sets["adjectives"] and before != "NOUN")
+        )
+        fixed = word in self.sets["premodifier_participles"] or before in _PREMODIFIERS | {"", "IN", "CC", "COMMA"}
+        if word in self.sets["adjectives"] or (fixed and modifies):
             return "ADJ"
-        if word in self.sets["premodifier_participles"] and self._may_be_noun(i + 1) and not self._opens_phrase(i + 1):
-            return "ADJ"
-        if before in _PREMODIFIERS or before in {"", "IN", "CC", "COMMA"}:
-            modifies = self._may_be_noun(i + 1) or self._word(i + 1) in self.sets["adjectives"]
-            if modifies and not self._opens_phrase(i + 1):
-                return "ADJ"
-            if before in {"DET", "POSS"}:
-                return "NOUN"
+        if before in {"DET", "POSS"}:
+            return "NOUN"
         if form.lemma in self.sets["noun_like_verbs"] and before == "NOUN" and "VB" in form.tags:
             return self._present(i, word, VerbForm(form.lemma, frozenset({"VB"})))
         return tag
