@@ -33,7 +33,7 @@ format: $(VENV)/lint.stamp  ## Mend what ruff can mend.
 	$(BIN)/ruff format .
 
 bench: $(VENV)/test.stamp  ## Measure the runtime's own cost, pack and plan.
-	set -e; for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
 docs: $(VENV)/docs.stamp  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
