@@ -74,9 +74,9 @@ def test_a_key_shows_where_everything_came_from(output: Folder) -> None:
     assert "[4, 2, 30, 40]" in text
 
 
-@pytest.mark.parametrize("key", [f"made-{i:02d}" for i in range(18) if i not in (5, 6)])
-def test_every_written_scene_is_found_by_its_key(output: Folder, key: str) -> None:
-    assert [scene.key for scene in inspect_output(output.url, keys=[key]).scenes] == [key]
+def test_every_written_scene_is_found_by_its_key(output: Folder) -> None:
+    keys = [f"made-{i:02d}" for i in range(18) if i not in (5, 6)]
+    assert [scene.key for scene in inspect_output(output.url, keys=keys).scenes] == keys
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_scene_that_a_retry_wrote_is_found(output: Folder) -> None:
     assert inspect_output(output.url, keys=["made-06"]).scenes[0].key == "made-06"
 
 
-@pytest.mark.parametrize("key", ["made-0", "made-085", "", "zzz"])
-def test_an_unknown_key_is_told_how_many_there_are_and_what_is_near(output: Folder, key: str) -> None:
-    with pytest.raises(BadInputError, match=r"among its 16 scenes; keys there are for example made-\d\d"):
-        inspect_output(output.url, keys=[key])
+def test_an_unknown_key_is_told_how_many_there_are_and_what_is_near(output: Folder) -> None:
+    for key in ("made-0", "made-085", "", "zzz"):
+        with pytest.raises(BadInputError, match=r"among its 16 scenes; keys there are for example made-\d\d"):
+            inspect_output(output.url, keys=[key])
 
 
 def test_a_key_is_found_in_few_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
