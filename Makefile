@@ -11,6 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
 # setuptools warns of editable installs as such, in a box that reads like a failure.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c constraints.txt
+DATA := $(or $(RELMILL_TEST_DATA),../shared/data)
 # Arguments for pytest: make test ARGS='tests/stages -k coco'
 ARGS ?=
 
@@ -32,14 +33,18 @@ format: $(VENV)/lint.stamp  ## Mend what ruff can mend.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/test.stamp  ## Measure the runtime's own cost, pack and plan.
-	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+# assignment.py needs real data; where there is none, it is left out and says so.
+bench: $(VENV)/test.stamp  ## Run every benchmark.
+	set -e; for script in $(filter-out benchmarks/assignment.py,$(wildcard benchmarks/*.py)); do \
+		echo "== $$script"; $(BIN)/python $$script; done
+	@if test -d '$(DATA)/relations'; then $(BIN)/python benchmarks/assignment.py --data '$(DATA)'; \
+		else echo '== benchmarks/assignment.py left out: no $(DATA)/relations, see CONTRIBUTING.md'; fi
 
 docs: $(VENV)/docs.stamp  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict
 
-clean:  ## Remove what was built, but not the virtual environment.
-	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis examples/out
+clean:  ## Remove what was built and the demo's output, but not the virtual environment.
+	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis out/demo
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the virtual environment, too.
