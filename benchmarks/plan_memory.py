@@ -67,16 +67,18 @@ def _write(path: Path, num_images: int) -> None:
 
 
 def _measure(what: str, path: Path, num_images: int) -> None:
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     peaks = []
     count = 0
     for count, _ in enumerate(_work(what, path), start=1):
         if what.startswith("plan") and count in {num_images // 4, num_images // 2, num_images}:
             peaks.append(_peak_mb())
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     rate = path.stat().st_size / seconds / 1e6
     memory = " / ".join(f"{peak:,.0f}" for peak in peaks or [_peak_mb()])
-    print(f"{what:10} {seconds:7.1f} s {rate:8.1f} MB/s   peak {memory} MB   {count:,} items", flush=True)
+    print(
+        f"{what:10} {seconds:7.1f} s (CPU {cpu:6.1f}) {rate:8.1f} MB/s   peak {memory} MB   {count:,} items", flush=True
+    )
 
 
 def _work(what: str, path: Path) -> Iterator[object]:

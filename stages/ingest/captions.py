@@ -21,9 +21,9 @@ def caption_parts(path: str, *, kind: int) -> Iterator[Part]:
         found = True
         if index < 0:
             continue
-        where = f"{path}: annotations[{index}]"
         if not isinstance(entry, dict) or "caption" not in entry:
-            raise BadInputError(f"{where} has no `caption`; expected {LAYOUT}")
-        yield Part(image_id(entry.get("image_id"), where=f"{where}.image_id"), kind, entry["caption"])
+            raise BadInputError(f"{path}: annotations[{index}] has no `caption`; expected {LAYOUT}")
+        owner = image_id(entry.get("image_id"), "{}: annotations[{}].image_id", path, index)
+        yield Part(owner, kind, entry["caption"])
     if not found:
         raise BadInputError(f"{path}: has no list `annotations`; expected {LAYOUT}")

@@ -58,11 +58,11 @@ class Instances:
             if not isinstance(entry, dict):
                 raise BadInputError(f"{self.path}: {name}[{index}] is {shown(entry)}; expected {LAYOUT}")
             if name == "annotations":
-                owner = image_id(entry.get("image_id"), where=f"{self.path}: annotations[{index}].image_id")
+                owner = image_id(entry.get("image_id"), "{}: annotations[{}].image_id", self.path, index)
                 body = [entry.get("id"), entry.get("category_id"), entry.get("bbox"), entry.get("iscrowd", 0)]
                 yield Part(owner, BOX, body)
             elif name == "images":
-                owner = image_id(entry.get("id"), where=f"{self.path}: images[{index}].id")
+                owner = image_id(entry.get("id"), "{}: images[{}].id", self.path, index)
                 yield Part(owner, IMAGE, [self._file_name(entry), entry.get("width"), entry.get("height")])
             else:
                 self._add_category(f"{self.path}: categories[{index}]", entry)

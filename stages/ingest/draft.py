@@ -68,10 +68,10 @@ class Draft:
 
     def relation(self, subject: int | None, object_: int | None, predicate: object) -> None:
         """Add a human relation. An end that is None, the same region twice, or no predicate drops it with a repair."""
-        if not isinstance(predicate, str) or not (canonical := canonical_predicate(self.text(predicate))):
+        text = self.text(predicate) if isinstance(predicate, str) else ""
+        if not (canonical := canonical_predicate(text)):
             self.repair("relation-without-predicate", f"predicate is {predicate!r}; relation dropped")
             return
-        text = self.text(predicate)
         if subject is None or object_ is None:
             end = "subject" if subject is None else "object"
             self.repair("relation-without-region", f"{text!r}: its {end} is no region here; relation dropped")

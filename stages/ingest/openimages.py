@@ -85,7 +85,7 @@ class OpenImagesReader:
 
     def _boxes(self, path: str) -> Iterator[Part]:
         for where, row in _rows(path, _BOX_COLUMNS):
-            owner = image_id(row["ImageID"], where=f"{where}: ImageID")
+            owner = image_id(row["ImageID"], "{}: ImageID", where)
             self._check_label(where, row["LabelName"])
             values = [_number(row[column]) for column in _BOX_COLUMNS[2:]]
             confidence, is_group = _number(row.get("Confidence", "1")), row.get("IsGroupOf", "0") == "1"
@@ -93,7 +93,7 @@ class OpenImagesReader:
 
     def _relationships(self, path: str) -> Iterator[Part]:
         for where, row in _rows(path, _RELATION_COLUMNS):
-            owner = image_id(row["ImageID"], where=f"{where}: ImageID")
+            owner = image_id(row["ImageID"], "{}: ImageID", where)
             self._check_label(where, row["LabelName1"])
             ends = [[row[label], [_number(row[column]) for column in columns]] for label, *columns in _ENDS]
             yield Part(owner, _RELATION, [owner, row["RelationshipLabel"], ends])

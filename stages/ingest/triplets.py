@@ -80,7 +80,7 @@ class TripletsReader:
         if not isinstance(triplets, list) or not isinstance(captions, list):
             raise BadInputError(f"{where}: `triplets` is {shown(triplets)}; expected {LAYOUT}")
         number = entry.get("image_id")
-        owner = image_id(stem(name) if number is None else number, where=f"{where}: `image_id`")
+        owner = image_id(stem(name) if number is None else number, "{}: `image_id`", where)
         return Part(owner, _IMAGE, [name, entry.get("width"), entry.get("height"), triplets, captions])
 
 

@@ -110,7 +110,7 @@ class _Official:
             name, roles, columns = _action(f"{path}: element {index}", action)
             images, agents, labels, fillers = columns
             for row, (image, agent, label) in enumerate(zip(images, agents, labels, strict=True)):
-                owner = image_id(image, where=f"{path}: element {index}: image_id[{row}]")
+                owner = image_id(image, "{}: element {}: image_id[{}]", path, index, row)
                 if owner not in members:
                     # All 10,346 pictures of V-COCO fit in memory.
                     members.add(owner)

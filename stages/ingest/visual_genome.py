@@ -88,7 +88,7 @@ def _elements(path: str, list_name: str | None) -> Iterator[tuple[str, dict[str,
         if not isinstance(entry, dict) or not isinstance(values, list):
             raise BadInputError(f"{path}: element {index} is {shown(entry)}; expected {layout}")
         number = entry.get("image_id", entry.get("id"))
-        yield image_id(number, where=f"{path}: element {index}: `image_id`"), entry, values
+        yield image_id(number, "{}: element {}: `image_id`", path, index), entry, values
 
 
 def _name(url: Any) -> str | None:
