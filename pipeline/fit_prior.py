@@ -1,6 +1,5 @@
 """Fitting a prior: what `relmill fit-prior` does."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +54,11 @@ def fit_prior(datasets: Sequence[DatasetJob], output: Path, *, seed: int) -> Pri
     for job in datasets:
         dataset = open_dataset(job, seed=seed)
         names.append(dataset.name)
-        with contextlib.closing(dataset.records()) as records:  # type: ignore[type-var]
-            for record in records:
-                if isinstance(record, Scene):
-                    counts.add(record)
-                else:
-                    num_rejected += 1
+        for record in dataset.records():
+            if isinstance(record, Scene):
+                counts.add(record)
+            else:
+                num_rejected += 1
     if not counts.num_relations:
         raise BadInputError(
             f"no human relations in {', '.join(names) or 'no dataset'}; a prior is counted from them. Give a dataset "

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 
 from schemas import Dead, InternalError, OutOfMemoryError, Rejected, Scene, StorageError, TransientError, UserError
@@ -50,7 +51,7 @@ class StageRunner:
             batch = places[start : start + size]
             scenes = [outcome for i in batch if isinstance(outcome := results[i], Scene)]
             for i, outcome in zip(batch, self._settle(scenes), strict=True):
-                results[i] = outcome
+                results[i] = _without_addresses(outcome) if isinstance(outcome, Rejected) else outcome
             start += size
         return results
 
@@ -109,6 +110,11 @@ def _dead(scene: Scene, stage: str, error: BaseException) -> Dead:
     text = _ADDRESS.sub("0x...", "".join(traceback.format_exception(error)))[-_TRACEBACK_CHARS:]
     detail = _ADDRESS.sub("0x...", f"{type(error).__name__}: {error}")
     return Dead(scene.key, stage, reason, detail, text, attempts)
+
+
+def _without_addresses(rejected: Rejected) -> Rejected:
+    """Details often quote a library's message, and some of those name an object by its address in memory."""
+    return replace(rejected, detail=_ADDRESS.sub("0x...", rejected.detail))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
