@@ -16,6 +16,7 @@ from stages.ingest.class_lists import hico_verbs
 from stages.ingest.coco import one_image, without_image
 from stages.ingest.draft import Draft, finite, shown
 from stages.ingest.hoi_list import HoiListReader
+from stages.ingest.ids import image_id
 from stages.ingest.json_stream import json_lists, starts_with
 from stages.ingest.merge import MergedRegions
 from stages.ingest.spool import Part
@@ -110,9 +111,9 @@ class _Instances:
             if None in lengths or len(lengths) != 1:
                 raise BadInputError(f"{path}: annotation[{index}] is {shown(entry)}; expected {keys}, equally long")
             if index < min(len(names), len(sizes)):
-                if not isinstance(names[index], str):
-                    raise BadInputError(f"{path}: filenames[{index}] is {shown(names[index])}; expected a file name")
-                yield Part(stem(names[index]), _IMAGE, [names[index], sizes[index], columns])
+                name = names[index]
+                owner = image_id(stem(name) if isinstance(name, str) else None, "{}: filenames[{}]", path, index)
+                yield Part(owner, _IMAGE, [name, sizes[index], columns])
         if not count == len(names) == len(sizes):
             raise BadInputError(
                 f"{path}: {count} annotations, {len(names)} filenames and {len(sizes)} sizes; expected as many of each"

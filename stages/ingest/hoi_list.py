@@ -15,6 +15,7 @@ from stages.ingest.captions import caption_parts
 from stages.ingest.class_lists import coco_objects
 from stages.ingest.coco import one_image, without_image
 from stages.ingest.draft import Draft, shown
+from stages.ingest.ids import image_id
 from stages.ingest.json_stream import json_array
 from stages.ingest.merge import MergedRegions
 from stages.ingest.spool import Part
@@ -60,7 +61,9 @@ class HoiListReader:
             lists = [entry.get(key) if isinstance(entry, dict) else None for key in ("annotations", "hoi_annotation")]
             if not all(isinstance(value, list) for value in lists) or not isinstance(entry.get("file_name"), str):
                 raise BadInputError(f"{path}: element {index} is {shown(entry)}; expected {LAYOUT}")
-            yield Part(self._name_to_id(entry["file_name"]), _IMAGE, [entry["file_name"], *lists])
+            name = entry["file_name"]
+            owner = image_id(self._name_to_id(name), "{}: element {}: `file_name`", path, index)
+            yield Part(owner, _IMAGE, [name, *lists])
         if "captions" in self.files:
             yield from caption_parts(self.files["captions"], kind=_CAPTION)
 

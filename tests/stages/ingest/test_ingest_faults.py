@@ -227,6 +227,40 @@ def test_every_format_says_which_file_is_missing_or_of_another_kind(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("format_", "document", "message"),
+    [
+        ("hicodet", [{"file_name": "", "annotations": [], "hoi_annotation": []}], "element 0: `file_name` is ''"),
+        ("hicodet", [{"file_name": "a.jpg", "annotations": []}], "element 0 is .*; expected"),
+        (
+            "hicodet",
+            {"annotation": [], "filenames": ["a.jpg"], "size": [[1, 1]], "objects": [], "verbs": []},
+            "0 annotations, 1 filenames and 1 sizes",
+        ),
+        (
+            "hicodet",
+            {"annotation": [{"boxes_h": []}], "filenames": ["a"], "size": [1], "objects": [], "verbs": []},
+            r"annotation\[0\] is .*equally long",
+        ),
+        ("visual_genome", [{"image_id": 1}], "element 0 is .*objects"),
+        ("visual_genome", [{"objects": []}], "element 0: `image_id` is None"),
+    ],
+)
+def test_element_without_what_it_needs_is_named(tmp_path: Path, format_: str, document: Any, message: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(BadInputError, match=message):
+        read(path, format=format_)
+
+
+def test_vcoco_columns_of_unequal_length_are_refused(tmp_path: Path) -> None:
+    verbs = tmp_path / "verbs.json"
+    roles = {"action_name": "hold", "role_name": ["agent", "obj"], "image_id": [1], "ann_id": [1], "label": [1]}
+    verbs.write_text(json.dumps([roles | {"role_object_id": [1, 0, 0]}]))
+    with pytest.raises(BadInputError, match=r"verbs\.json: element 0 is .*role_object_id"):
+        read(verbs, format="vcoco", instances=str(write_coco(tmp_path)))
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("ImageID,LabelName\n", "no column 'XMin'"),
