@@ -3,8 +3,9 @@
     python benchmarks/assignment.py --data DATA [--json result.json]
 
 DATA holds `relations/captions_vcoco.jsonl.gz` (289 COCO val2017 pictures, five captions each, V-COCO triplets) and what
-the prior is fitted on, `relations/hicodet_train.jsonl.gz` and `relations/vcoco_trainval.jsonl.gz`. There are no pictures
-and no boxes but those of the triplets, so every person in sight does something: the choice is between people who act.
+the prior is fitted on, `relations/hicodet_train.jsonl.gz` and `relations/vcoco_trainval.jsonl.gz`. There are no
+pictures and no boxes but those of the triplets, so every person in sight does something: the choice is between people
+who act. Ambiguous is a picture with several pairs of the named classes of which people labelled some and not all.
 """
 
 import argparse
@@ -34,11 +35,15 @@ REPEATS = 20
 class NoPrior:
     """Every pair is as good as any other."""
 
-    def log_prior(self, subject: str, predicate: str, object_: str) -> float:
+    def log_prior(self, subject: str, predicate: str, object_: str) -> float:  # noqa: ARG002 - a scorer's signature
         return 0.0
 
     def log_likelihood_ratio(
-        self, subject: str, predicate: str, object_: str, bins: npt.NDArray[np.int64]
+        self,
+        subject: str,  # noqa: ARG002
+        predicate: str,  # noqa: ARG002
+        object_: str,  # noqa: ARG002
+        bins: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.float64]:
         # Just above the background, so that plural phrases keep their pairs.
         return np.full(len(bins), 1e-9)

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 VERBS = frozenset({"VB", "VBZ", "VBG", "VBD", "VBN"})
+_FINITE = frozenset({"VB", "VBZ", "VBD", "BE"})
 _PREMODIFIERS = frozenset({"DET", "ADJ", "NUM", "POSS", "HYPH"})
 _MODIFIABLE = frozenset({"NOUN", "ADJ", "NUM"})
 # Words looked back for the start of a clause, which keeps tagging linear in the length of the text.
 _LOOK_BACK = 40
+_SENTENCE_ENDS = frozenset(".!?;:…-–—|/\\")
 _LY_NOUNS = frozenset(
     {"family", "belly", "jelly", "butterfly", "firefly", "assembly", "italy", "supply", "lily", "holly"}
 )
@@ -73,8 +75,8 @@ class _Tagger:
             and not self.space_after[i - 1]
         ):
             return "HYPH"
-        # Quotes and brackets do not end a clause: a man in a "limo" bus.
-        return "IGNORED" if word in {'"', "'", "“", "”", "‘", "’", "`", "*"} or word.isspace() else "END"
+        # Quotes, brackets and emoji do not end a clause: a man in a "limo" bus.
+        return "END" if word[0] in _SENTENCE_ENDS else "IGNORED"
 
     def _closed_class(self, i: int, word: str) -> str | None:  # noqa: PLR0911, PLR0912 - one line a word class
         before, following = self._before(i), self._word(i + 1)
@@ -150,7 +152,7 @@ class _Tagger:
             return tag
         noun_like = form.lemma in self.sets["noun_like_verbs"]
         second = self._before(i) == "CC" and self._verb_before(i) and not noun_like
-        predicate = self._agrees(i, tag) and (not noun_like or self._has_doer(i))
+        predicate = self._agrees(i, tag) and (not noun_like or self._has_doer(i, tag))
         return tag if (second or predicate) and word not in self.sets["adjectives"] else self._without_verb(word)
 
     def _demands_verb(self, i: int, tag: str) -> bool:
@@ -168,14 +170,21 @@ class _Tagger:
         either = lemma in {"group", "couple", "team", "crowd", "pair"} or self._joined_subject(i)
         return self._before(i) == "NOUN" and (plural == (tag == "VB") or either)
 
-    def _has_doer(self, i: int) -> bool:
+    def _has_doer(self, i: int, tag: str) -> bool:
         """Whether a word that may as well be a noun stands where the clause's verb should: behind one who acts."""
+        clause = range(self._clause_start(i), i)
+        if any(self.tags[j] in _FINITE for j in clause) or not self._opens(self._word(i + 1)):
+            return False
         lemma = self.lex.noun_lemma(self._word_before(i))[0]
-        doer = self._acts(lemma)
-        if lemma in self.sets["clothing_nouns"]:  # "a woman in a blue uniform runs"
-            words = self.words[self._clause_start(i) : i]
-            doer = any(self._acts(self.lex.noun_lemma(word)[0]) for word in words)
-        return doer and not self._verb_before(i) and self._opens(self._word(i + 1))
+        if self._acts(lemma):
+            return not any(self.tags[j] in VERBS for j in clause)
+        if not any(self._acts(self.lex.noun_lemma(self.words[j])[0]) for j in clause):
+            return False
+        if lemma in self.sets["clothing_nouns"]:
+            return True  # "a woman in uniform runs"
+        # "A man holding a cup walks along"; but "a man on water skis", "a train on the railroad tracks".
+        apart = i > 1 and self.tags[i - 1] == "NOUN" and self.tags[i - 2] in {"DET", "ADJ"}
+        return apart and tag == "VBZ" and self._word(i + 1).isalpha()
 
     def _acts(self, noun: str) -> bool:
         return any(noun in self.sets[name] for name in ("person_nouns", "animal_nouns", "vehicle_nouns"))
@@ -190,7 +199,7 @@ class _Tagger:
             not any(c.isalnum() for c in word)
             or any(word in self.sets[name] for name in opening)
             or word in self.lex.maps["numbers"]
-            or word in {"to", "her"}
+            or word in {"to", "her", "next"}
             or word.endswith(("ing", "ly", "s"))
         )
 
