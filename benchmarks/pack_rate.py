@@ -80,7 +80,8 @@ def main() -> None:
         print(f"{name:20} {median:9.0f} records/s  {median * arguments.picture_kb / 1000:8.0f} MB/s  "
               f"(of {len(values)}: {min(values):.0f} to {max(values):.0f})")  # fmt: skip
     ratios = [a / b for a, b in zip(rates["pack"], rates["tarfile"], strict=True)]
-    print(f"pack / tarfile       {statistics.median(ratios):9.2f}  (of {len(ratios)}: {min(ratios):.2f} to {max(ratios):.2f})")
+    spread = f"(of {len(ratios)}: {min(ratios):.2f} to {max(ratios):.2f})"
+    print(f"{'pack / tarfile':20} {statistics.median(ratios):9.2f}  {spread}")
 
 
 if __name__ == "__main__":

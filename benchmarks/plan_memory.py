@@ -1,9 +1,10 @@
 """Time and memory of planning a large COCO file: `python benchmarks/plan_memory.py [IMAGES]` (default 2,000,000).
 
-Writes a synthetic instances file of about 2 boxes an image to a temporary folder, iterates `records()` over all of it,
-and prints seconds, peak memory (at a quarter, a half and all of the records), and how that compares with only reading
-and only parsing the same file: `read` plain bytes, `ijson` its items, `parse` ours, `plan` the records, `plan+json` the
-records as the plan stores them. Target for 2,000,000 images: under 3 minutes and under 2 GB.
+Writes a synthetic instances file of about 2 boxes an image to a temporary folder, and prints seconds and peak memory of
+reading it (`read`, the physical limit), of parsing it with ijson and with ours (`parse`), of joining it into records
+(`records`), and of all that `relmill plan` does (`plan`: records cut into units, compressed and written), the latter
+two with the peak at a quarter, a half, three quarters and all of the records. Target for 2,000,000 images: under
+3 minutes and under 2 GB.
 """
 
 import json
@@ -18,15 +19,19 @@ from pathlib import Path
 
 import ijson
 
-from schemas import scene_to_json
+from pipeline.plan import make_plan
 from schemas.job import CocoDataset
 from stages.ingest import open_dataset
 from stages.ingest.json_stream import json_lists
+from stages.storage import Folder
 
 _LISTS = ("images", "annotations", "categories")
 
 
 def main() -> None:
+    if len(sys.argv) == 4 and sys.argv[1] == "plan":
+        _measure_plan(Path(sys.argv[2]), int(sys.argv[3]))
+        return
     if len(sys.argv) == 4:
         _measure(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
         return
@@ -36,7 +41,7 @@ def main() -> None:
         _write(path, num_images)
         print(f"{num_images:,} images, {path.stat().st_size / 1e6:,.0f} MB of JSON", flush=True)
         # Each in a process of its own, so that one's peak memory is not another's.
-        for what in ("read", "ijson", "parse", "plan", "plan+json"):
+        for what in ("read", "ijson", "parse", "records", "plan"):
             subprocess.run([sys.executable, __file__, what, str(path), str(num_images)], check=True)
 
 
@@ -71,7 +76,7 @@ def _measure(what: str, path: Path, num_images: int) -> None:
     peaks = []
     count = 0
     for count, _ in enumerate(_work(what, path), start=1):
-        if what.startswith("plan") and count in {num_images // 4, num_images // 2, num_images}:
+        if what == "records" and count in {num_images // 4, num_images // 2, num_images}:
             peaks.append(_peak_mb())
     seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     rate = path.stat().st_size / seconds / 1e6
@@ -94,8 +99,24 @@ def _work(what: str, path: Path) -> Iterator[object]:
         yield from json_lists(str(path), set(_LISTS), layout="COCO")
     else:
         dataset = open_dataset(CocoDataset(format="coco", annotations=str(path), pixels=False), seed=0)
-        for record in dataset.records():
-            yield scene_to_json(record) if what == "plan+json" else record  # type: ignore[arg-type]
+        yield from dataset.records()
+
+
+def _measure_plan(path: Path, num_images: int) -> None:
+    """The whole of `relmill plan`, with memory read on the way."""
+    peaks: list[float] = []
+
+    def progress(count: int) -> None:
+        if count >= (len(peaks) + 1) * num_images // 4:
+            peaks.append(_peak_mb())
+
+    dataset = open_dataset(CocoDataset(format="coco", annotations=str(path), pixels=False), seed=0)
+    start, start_cpu = time.perf_counter(), time.process_time()
+    output = Folder(str(path.parent / "out"))
+    plan = make_plan(output, dataset, job_digest="0" * 64, fingerprint="bench", unit_size=16, progress=progress)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    memory = " / ".join(f"{peak:,.0f}" for peak in peaks)
+    print(f"plan       {seconds:7.1f} s (CPU {cpu:6.1f})   peak {memory} MB   {len(plan.units):,} units", flush=True)
 
 
 def _peak_mb() -> float:

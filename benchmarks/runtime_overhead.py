@@ -103,7 +103,7 @@ def bare_loop(folder: Path, job: Prepared) -> float:
             file.flush()
             os.fsync(file.fileno())
         os.link(target / "tmp", target / str(number))
-        os.unlink(target / "tmp")
+        (target / "tmp").unlink()
         os.fsync(directory)
     return time.perf_counter() - start
 

@@ -1,7 +1,7 @@
 """Scene to JSON and back. The bytes are a function of the scene alone, so equal scenes give equal shards."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -10,21 +10,31 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.errors import BadInputError
 from schemas.scene import SCHEMA_VERSION, Scene
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 @cache
 def _adapter() -> TypeAdapter[Scene]:
     return TypeAdapter(Scene)
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...] | None:
+    """Field names of a part of a scene, in order; None for plain values. `image.data` is the only field left out."""
+    return tuple(f.name for f in fields(kind) if f.name != "data") if is_dataclass(kind) else None
+
+
 def _plain(value: Any) -> Any:
-    """Dataclasses to dictionaries in field order. `image.data` is the only field that stays out."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name != "data"}
-    if isinstance(value, tuple):
+    """Dataclasses to dictionaries in field order. Millions of scenes pass here: plain values are told apart first."""
+    kind = type(value)
+    if kind is str or kind is float or kind is int or value is None:
+        return value
+    if kind is tuple:
         return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return dict(sorted(value.items()))
-    return value
+    names = _names(kind)
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
+    return dict(sorted(value.items())) if kind is dict else value
 
 
 def scene_to_json(scene: Scene) -> bytes:
@@ -33,8 +43,7 @@ def scene_to_json(scene: Scene) -> bytes:
     Raises:
         ValueError: if a number is NaN or infinite; JSON has no such numbers.
     """
-    text = json.dumps(_plain(scene), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", errors="strict")
+    return _ENCODER.encode(_plain(scene)).encode("utf-8", errors="strict")
 
 
 def scene_from_json(data: bytes | str) -> Scene:

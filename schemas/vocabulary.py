@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?", re.UNICODE)
@@ -112,6 +112,7 @@ class Vocabulary:
         return max((form.count(" ") + 1 for form in self._forms), default=0)
 
 
+@lru_cache(maxsize=65536)
 def canonical_name(raw: str) -> str:
     """Class name as Relmill writes it: lower case, underscores to spaces, single spaces."""
     return " ".join(raw.replace("_", " ").lower().split())

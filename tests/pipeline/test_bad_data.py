@@ -128,7 +128,14 @@ def test_every_fault_ends_in_its_place(dataset, kind):
 
 def assert_first_scene(scene: Scene) -> None:
     reasons = [repair.reason for repair in scene.provenance.repairs]
-    for reason in ("box-outside", "box-zero-area", "box-not-finite", "box-clipped", "caption-empty", "caption-too-long"):
+    for reason in (
+        "box-outside",
+        "box-zero-area",
+        "box-not-finite",
+        "box-clipped",
+        "caption-empty",
+        "caption-too-long",
+    ):
         assert reason in reasons, reasons
     assert [caption.text for caption in scene.captions] == [CAPTIONS[0], CAPTIONS[3], CAPTIONS[4]]
     for region in scene.regions:
