@@ -170,8 +170,8 @@ def estimate(
     for stage in result.stages:
         device = "GPU" if stage.wants_gpu else "CPU"
         _say(
-            f"  {stage.stage:8} {1000 * stage.per_scene_s:8.2f} ms a scene  {_time(stage.total_s):>9} on one {device} worker"
-            f"  (95 %: {_time(stage.low_s)} to {_time(stage.high_s)})  setup {stage.setup_s:.1f} s"
+            f"  {stage.stage:8} {1000 * stage.per_scene_s:8.2f} ms a scene  {_time(stage.total_s):>9} on one {device}"
+            f" worker  (95 %: {_time(stage.low_s)} to {_time(stage.high_s)})  setup {stage.setup_s:.1f} s"
         )
     for name, (mean, low, high) in (("GPU-hours", result.gpu_hours), ("CPU-hours", result.cpu_hours)):
         _say(f"{name}  {mean:.3f}  (95 %: {low:.3f} to {high:.3f})")

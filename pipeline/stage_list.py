@@ -1,12 +1,11 @@
 """The stages of a job, in the order of the data."""
 
-from stages.screen import Screen
-
 from schemas.job import Job
 from stages.caption import open_captioner
 from stages.contract import Stage
 from stages.ingest import Dataset
 from stages.parse import open_parser
+from stages.screen import Screen
 from stages.tag import open_tagger
 
 

@@ -1,14 +1,26 @@
 """Scene to JSON and back. The bytes are a function of the scene alone, so equal scenes give equal shards."""
 
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.errors import BadInputError
-from schemas.scene import SCHEMA_VERSION, Scene
+from schemas.scene import (
+    SCHEMA_VERSION,
+    Caption,
+    Evidence,
+    Image,
+    Mention,
+    Phrase,
+    Provenance,
+    Region,
+    Relation,
+    Repair,
+    Scene,
+)
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -18,10 +30,11 @@ def _adapter() -> TypeAdapter[Scene]:
     return TypeAdapter(Scene)
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...] | None:
-    """Field names of a part of a scene, in order; None for plain values. `image.data` is the only field left out."""
-    return tuple(f.name for f in fields(kind) if f.name != "data") if is_dataclass(kind) else None
+# The parts of a scene to the names of their fields, in order; `image.data` is the only field left out.
+_NAMES = {
+    kind: tuple(f.name for f in fields(kind) if f.name != "data")
+    for kind in (Scene, Image, Region, Caption, Phrase, Mention, Relation, Evidence, Repair, Provenance)
+}
 
 
 def _plain(value: Any) -> Any:
@@ -31,7 +44,7 @@ def _plain(value: Any) -> Any:
         return value
     if kind is tuple:
         return [_plain(item) for item in value]
-    names = _names(kind)
+    names = _NAMES.get(kind)
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
     return dict(sorted(value.items())) if kind is dict else value

@@ -80,7 +80,7 @@ class Folder:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """Names (not paths) of the files in a sub-folder, sorted; empty if there is none. Readers of data use the log."""
+        """Names (not paths) of the files in a sub-folder, sorted; empty if there is none. For people and repair."""
         self._fs.invalidate_cache()
         try:
             with _translated_reads(self.path(folder)):

@@ -12,6 +12,8 @@ from stages.parse.attach import is_animate, nearest_fits, prepositional_subject
 from stages.parse.chunks import Item
 from stages.parse.lexicon import lexicon
 
+# Lists multiply out. More pairs than this come from no sentence about a picture.
+_MOST_PAIRS = 64
 _POINTING = frozenset({"this", "that", "these", "those", "here"})
 _NAMELESS = frozenset({"someone", "somebody", "everyone", "everybody"})
 
@@ -466,6 +468,8 @@ class _Reader:
         negated: bool = False,
     ) -> None:
         if subject is None or object_ is None or negated:
+            return
+        if len(subject.items) * len(object_.items) > _MOST_PAIRS:
             return
         predicate, subject, object_ = self._clothed(predicate, subject, object_)
         self.found.extend(Stated(s, o, predicate, start, end) for s in subject.items for o in object_.items if s != o)

@@ -10,6 +10,8 @@ from schemas import Caption, Mention, Phrase, Region
 from stages.tag.candidates import PairScorer, PairWeights, pair_weights
 from stages.tag.resolve import Link, Resolution, resolve
 
+# Beyond this many, a caption is a list, and the pairs of its members would cost their square.
+_MOST_INTRODUCED = 24
 # What begins a phrase that takes up somebody known ("the man", "his dog"); any other introduces somebody new.
 _DEFINITE = frozenset(
     {"the", "this", "that", "these", "those", "his", "her", "their", "its", "he", "she", "it", "they"}
@@ -148,6 +150,8 @@ def _parts(caption: Caption, phrases: Mapping[int, Phrase], mentions: Sequence[M
 def _distinct(caption: Caption, phrases: Mapping[int, Phrase], single: Sequence[int]) -> list[tuple[int, int]]:
     """Pairs of phrases that could be one region but each introduce somebody."""
     new = [p for p in single if caption.text[slice(*phrases[p].span)].split(maxsplit=1)[0].lower() not in _DEFINITE]
+    if len(new) > _MOST_INTRODUCED:
+        return []
     return [
         (one, other)
         for i, one in enumerate(new)

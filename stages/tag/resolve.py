@@ -58,6 +58,13 @@ def resolve(
     """
     order = sorted(candidates)
     position = {phrase: i for i, phrase in enumerate(order)}
+    # A link weighs in once both its phrases have a region.
+    links_at: dict[int, list[Link]] = {}
+    for link in links:
+        links_at.setdefault(max(position[link.subject], position[link.object]), []).append(link)
+    distinct_at: dict[int, list[tuple[int, int]]] = {}
+    for one, other in distinct:
+        distinct_at.setdefault(max(position[one], position[other]), []).append((one, other))
     ways = np.zeros((1, 0), dtype=np.int64)
     weights = np.zeros(1)
     for phrase in order:
@@ -68,13 +75,11 @@ def resolve(
         here = position[phrase]
         chosen = ways[:, here]
         weights = weights + bonus.get(phrase, np.zeros(number))[chosen]
-        for link in links:
-            if max(position[link.subject], position[link.object]) == here:
-                weights = weights + link.weights[ways[:, position[link.subject]], ways[:, position[link.object]]]
-        for one, other in distinct:
-            if max(position[one], position[other]) == here:
-                same = _regions(candidates, one, ways, position) == _regions(candidates, other, ways, position)
-                weights = weights + np.where(same, _SAME_REGION_PENALTY, 0.0)
+        for link in links_at.get(here, ()):
+            weights = weights + link.weights[ways[:, position[link.subject]], ways[:, position[link.object]]]
+        for one, other in distinct_at.get(here, ()):
+            same = _regions(candidates, one, ways, position) == _regions(candidates, other, ways, position)
+            weights = weights + np.where(same, _SAME_REGION_PENALTY, 0.0)
         possible = np.isfinite(weights)
         ways, weights = ways[possible], weights[possible]
     if not len(ways):

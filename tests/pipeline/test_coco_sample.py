@@ -11,6 +11,8 @@ from conftest import files_of
 from stages.pack import CommitLog, committed_scenes
 from stages.storage import Folder
 
+RELMILL = [sys.executable, "-m", "pipeline"]
+
 
 @pytest.fixture(scope="module")
 def outputs(request, tmp_path_factory) -> dict[str, Path]:
@@ -22,8 +24,7 @@ def outputs(request, tmp_path_factory) -> dict[str, Path]:
     )
     for runtime in ("inline", "ray"):
         subprocess.run(
-            [sys.executable, "-m", "pipeline", "label", str(folder / "job.yaml"), "-q", "--runtime", runtime]
-            + ["--set", f"output={runtime}"],
+            [*RELMILL, "label", str(folder / "job.yaml"), "-q", "--runtime", runtime, "--set", f"output={runtime}"],
             check=True,
             capture_output=True,
         )

@@ -96,9 +96,13 @@ def test_missing_files_are_missing(folder):
 
 
 def test_an_exception_while_writing_publishes_nothing(folder):
-    with pytest.raises(ZeroDivisionError), folder.scratch() as path:
-        path.write_bytes(b"half")
-        raise ZeroDivisionError
+    def write_half() -> None:
+        with folder.scratch() as path:
+            path.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
     assert folder.names("shards") == []
 
 
