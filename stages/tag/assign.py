@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from schemas import Caption, Mention, Phrase, Region
-from stages.tag.candidates import PairScorer, PairWeights, pair_weights
+from schemas import Caption, Mention, Phrase
+from stages.tag.candidates import PairWeigher, PairWeights
 from stages.tag.resolve import Link, Resolution, resolve
 
 # Beyond this many, a caption is a list, and the pairs of its members would cost their square.
@@ -16,6 +16,10 @@ _MOST_INTRODUCED = 24
 _DEFINITE = frozenset(
     {"the", "this", "that", "these", "those", "his", "her", "their", "its", "he", "she", "it", "they"}
 )
+
+# Log-weight of a relation of a region with itself. It is never kept; but where a caption names more people than there
+# are boxes, what it says of the others must not be lost with it.
+_LAST_RESORT = -50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,7 @@ def assign(
     caption: Caption,
     phrases: Mapping[int, Phrase],
     mentions: Sequence[Mention],
-    regions: Mapping[int, Region],
-    scorer: PairScorer,
-    *,
-    largest_area: float,
+    weigher: PairWeigher,
 ) -> list[Assigned]:
     """Give the regions meant to the mentions of one caption.
 
@@ -52,16 +53,7 @@ def assign(
         mentions: of this caption.
     """
     known = [m for m in mentions if phrases[m.subject].regions and phrases[m.object].regions]
-    weights = [
-        pair_weights(
-            m,
-            [regions[i] for i in phrases[m.subject].regions],
-            [regions[i] for i in phrases[m.object].regions],
-            scorer,
-            largest_area=largest_area,
-        )
-        for m in known
-    ]
+    weights = [weigher.weights(m.predicate, phrases[m.subject].regions, phrases[m.object].regions) for m in known]
     found: list[Assigned] = []
     for part in _parts(caption, phrases, known):
         found += _assign_part(caption, phrases, [known[i] for i in part], [weights[i] for i in part])
@@ -77,7 +69,7 @@ def _assign_part(
     for i, (mention, weight) in enumerate(zip(mentions, weights, strict=True)):
         s_plural, o_plural = phrases[mention.subject].plural, phrases[mention.object].plural
         if not s_plural and not o_plural:
-            links.append(Link(mention.subject, mention.object, weight.total))
+            links.append(Link(mention.subject, mention.object, np.maximum(weight.total, _LAST_RESORT)))
             linked.append(i)
         elif s_plural and not o_plural:
             bonus[mention.object] += np.clip(weight.evidence, 0, None).sum(axis=0)
@@ -85,15 +77,13 @@ def _assign_part(
             bonus[mention.subject] += np.clip(weight.evidence, 0, None).sum(axis=1)
     candidates = {p: phrases[p].regions for p in single}
     chosen = resolve(candidates, links, bonus=bonus, distinct=_distinct(caption, phrases, single))
-    if chosen is None:
-        return
     confidence = dict(zip(linked, chosen.link_confidence, strict=True))
     for i, (mention, weight) in enumerate(zip(mentions, weights, strict=True)):
         subjects, objects = phrases[mention.subject].regions, phrases[mention.object].regions
         if i in confidence:
             s, o = chosen.choice[mention.subject], chosen.choice[mention.object]
-            score = confidence[i] * _related(weight.evidence[s, o])
-            yield Assigned(mention, subjects[s], objects[o], score)
+            if subjects[s] != objects[o]:
+                yield Assigned(mention, subjects[s], objects[o], confidence[i] * _related(weight.evidence[s, o]))
         else:
             for s, o, score in _plural_pairs(mention, weight.evidence, chosen):
                 yield Assigned(mention, subjects[s], objects[o], score)

@@ -1,13 +1,14 @@
 """What a caption could be about: regions for its phrases, and log-weights for the pairs of its relations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas import Mention, Phrase, Region, Scene, Vocabulary
+from schemas import Phrase, Region, Scene, Vocabulary
 from schemas.vocabulary import canonical_name
 from stages.tag.geometry import geometry_bins
 
@@ -22,16 +23,48 @@ class PairScorer(Protocol):
     ) -> npt.NDArray[np.float64]: ...
 
 
+@dataclass(frozen=True, slots=True)
 class PairWeights:
-    """Log-weights of the pairs between two phrases' candidates.
+    """Log-weights of the pairs between two phrases' candidates, both (S, O), -inf where both are one region."""
 
-    `evidence` is the likelihood ratio of the geometry; `total` adds log P(predicate | classes), which decides between
-    a bicycle and a motorcycle when the caption says "bike". Both (S, O); -inf on the diagonal of equal regions.
-    """
+    evidence: npt.NDArray[np.float64]
+    """Likelihood ratio of the geometry: related against unrelated."""
+    total: npt.NDArray[np.float64]
+    """`evidence` and log P(predicate | classes), which decides what "bike" is."""
 
-    def __init__(self, evidence: npt.NDArray[np.float64], total: npt.NDArray[np.float64]) -> None:
-        self.evidence = evidence
-        self.total = total
+
+class PairWeigher:
+    """Weighs the pairs of one scene. Captions of a picture repeat each other, so what was weighed is kept."""
+
+    def __init__(self, regions: Iterable[Region], scorer: PairScorer) -> None:
+        self._regions = {region.id: region for region in regions}
+        self._scorer = scorer
+        self._known: dict[tuple[str, tuple[int, ...], tuple[int, ...]], PairWeights] = {}
+        areas = ((r.box[2] - r.box[0]) * (r.box[3] - r.box[1]) for r in self._regions.values())
+        self._largest_area = max(areas, default=0.0)
+
+    def weights(self, predicate: str, subjects: tuple[int, ...], objects: tuple[int, ...]) -> PairWeights:
+        """Weigh every pair of these region ids as subject and object of the predicate."""
+        key = (predicate, subjects, objects)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._weigh(predicate, subjects, objects)
+        return known
+
+    def _weigh(self, predicate: str, subjects: tuple[int, ...], objects: tuple[int, ...]) -> PairWeights:
+        evidence = np.full((len(subjects), len(objects)), -np.inf)
+        total = evidence.copy()
+        s_boxes, o_boxes = (np.array([self._regions[i].box for i in ids]) for ids in (subjects, objects))
+        s_names, o_names = (np.array([self._regions[i].name for i in ids]) for ids in (subjects, objects))
+        different = np.array(subjects)[:, None] != np.array(objects)[None]
+        for s_name in sorted(set(s_names.tolist())):
+            for o_name in sorted(set(o_names.tolist())):
+                s, o = np.nonzero((s_names == s_name)[:, None] & (o_names == o_name)[None] & different)
+                if len(s):
+                    bins = geometry_bins(s_boxes[s], o_boxes[o], largest_area=self._largest_area)
+                    evidence[s, o] = self._scorer.log_likelihood_ratio(s_name, predicate, o_name, bins)
+                    total[s, o] = evidence[s, o] + self._scorer.log_prior(s_name, predicate, o_name)
+        return PairWeights(evidence, total)
 
 
 def with_candidates(scene: Scene) -> tuple[Phrase, ...]:
@@ -49,26 +82,6 @@ def with_candidates(scene: Scene) -> tuple[Phrase, ...]:
         ids = sorted(i for name in vocabulary.denoted(text) for i in by_name[name])
         phrases.append(Phrase(phrase.caption, phrase.span, phrase.head, phrase.plural, tuple(ids)))
     return tuple(phrases)
-
-
-def pair_weights(
-    mention: Mention, subjects: Sequence[Region], objects: Sequence[Region], scorer: PairScorer, *, largest_area: float
-) -> PairWeights:
-    """Weigh every pair of a subject's and an object's candidates for what the mention states of them."""
-    evidence = np.full((len(subjects), len(objects)), -np.inf)
-    total = evidence.copy()
-    s_boxes, o_boxes = (np.array([r.box for r in regions], dtype=np.float64) for regions in (subjects, objects))
-    s_names, o_names = (np.array([r.name for r in regions]) for regions in (subjects, objects))
-    same = np.array([r.id for r in subjects])[:, None] == np.array([r.id for r in objects])[None]
-    for s_name in sorted(set(s_names.tolist())):
-        for o_name in sorted(set(o_names.tolist())):
-            s, o = np.nonzero((s_names == s_name)[:, None] & (o_names == o_name)[None] & ~same)
-            if not len(s):
-                continue
-            bins = geometry_bins(s_boxes[s], o_boxes[o], largest_area=largest_area)
-            evidence[s, o] = scorer.log_likelihood_ratio(s_name, mention.predicate, o_name, bins)
-            total[s, o] = evidence[s, o] + scorer.log_prior(s_name, mention.predicate, o_name)
-    return PairWeights(evidence, total)
 
 
 @lru_cache(maxsize=4096)

@@ -25,7 +25,7 @@ class Link:
     subject: int
     object: int
     weights: npt.NDArray[np.float64]
-    """(candidates of the subject, candidates of the object); -inf where the pair is impossible."""
+    """(candidates of the subject, candidates of the object), finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def resolve(
     *,
     bonus: Mapping[int, npt.NDArray[np.float64]],
     distinct: Sequence[tuple[int, int]] = (),
-) -> Resolution | None:
+) -> Resolution:
     """Choose a region for every phrase of `candidates`.
 
     Args:
@@ -52,9 +52,6 @@ def resolve(
         links: between phrases of `candidates`.
         bonus: log-weight of each candidate of a phrase by itself.
         distinct: pairs of phrases that rather mean two things.
-
-    Returns:
-        None if there is no possible way, e.g. a relation between two phrases that can only be one region.
     """
     order = sorted(candidates)
     position = {phrase: i for i, phrase in enumerate(order)}
@@ -80,10 +77,6 @@ def resolve(
         for one, other in distinct_at.get(here, ()):
             same = _regions(candidates, one, ways, position) == _regions(candidates, other, ways, position)
             weights = weights + np.where(same, _SAME_REGION_PENALTY, 0.0)
-        possible = np.isfinite(weights)
-        ways, weights = ways[possible], weights[possible]
-    if not len(ways):
-        return None
     best = ways[int(np.argmax(weights))]
     probability = np.exp(weights - weights.max())
     probability /= probability.sum()

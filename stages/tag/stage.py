@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from schemas import BadInputError, Evidence, Relation, Scene
 from stages.tag.assign import Assigned, assign
-from stages.tag.candidates import PairScorer, with_candidates
+from stages.tag.candidates import PairScorer, PairWeigher, with_candidates
 from stages.tag.prior import Prior, load_prior
 
 
@@ -58,13 +58,12 @@ def tag_scene(scene: Scene, scorer: PairScorer, *, min_score: float = 0.0) -> Sc
     highest score and the evidence of all. What a person denied of a pair is not asserted.
     """
     phrases = with_candidates(scene)
-    regions = {region.id: region for region in scene.regions}
-    largest = max(((r.box[2] - r.box[0]) * (r.box[3] - r.box[1]) for r in scene.regions), default=0.0)
+    weigher = PairWeigher(scene.regions, scorer)
     assigned: list[Assigned] = []
     for index, caption in enumerate(scene.captions):
         own = {i: phrase for i, phrase in enumerate(phrases) if phrase.caption == index}
         mentions = [mention for mention in scene.mentions if mention.caption == index]
-        assigned += assign(caption, own, mentions, regions, scorer, largest_area=largest)
+        assigned += assign(caption, own, mentions, weigher)
     kept = tuple(relation for relation in scene.relations if relation.source != "tagger")
     denied = {(r.subject, r.object, r.predicate) for r in kept if r.state == "denied"}
     grouped: dict[tuple[int, int, str], list[Assigned]] = {}

@@ -79,6 +79,11 @@ def test_a_region_is_never_related_to_itself() -> None:
     assert found(scene(["people next to people", "a man next to a woman"], ("person", RIDER), ("person", WALKER))) != []
 
 
+def test_more_people_in_the_caption_than_boxes_costs_no_other_relation() -> None:
+    text = "a man riding a horse next to a woman"
+    assert found(scene([text], ("person", RIDER), ("horse", HORSE))) == [(0, "ride", 1)]
+
+
 def test_a_general_word_means_the_class_that_does_such_things() -> None:
     boxes = (("person", RIDER), ("bicycle", HORSE), ("motorcycle", FAR_HORSE))
     assert found(scene(["a man riding a bike"], *boxes)) == [(0, "ride", 1)]
