@@ -2,7 +2,7 @@
 
 from pipeline.plan import PlanSummary
 from schemas import SCHEMA_VERSION
-from schemas.shard import Counts
+from schemas.commit import Counts
 
 
 def dataset_card(name: str, plan: PlanSummary, totals: Counts) -> str:

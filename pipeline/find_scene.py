@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.sample import Sample, committed_letters, committed_rows
 from schemas import BadInputError
-from schemas.shard import Commit
+from schemas.commit import Commit
 from stages.pack import CommitLog
 from stages.storage import Folder
 

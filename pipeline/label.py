@@ -16,8 +16,8 @@ from pipeline.report import write_report
 from pipeline.runtimes import RunContext, Stop, run_units
 from pipeline.stage_list import build_stages
 from schemas import RelmillError, StorageError
+from schemas.commit import DATASET_VERSION, Counts
 from schemas.job import Job
-from schemas.shard import DATASET_VERSION, Counts
 from schemas.unit import Unit
 from stages.contract import Stage
 from stages.ingest import Dataset, open_dataset

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pipeline.identity import differences
 from schemas import BadInputError, ConflictError
-from schemas.shard import DATASET_VERSION, Commit, Counts
+from schemas.commit import DATASET_VERSION, Commit, Counts
 from stages.pack import CommitLog
 from stages.storage import Folder
 

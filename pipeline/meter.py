@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from pipeline.worker import Summary
-from schemas.shard import Counts
+from schemas.commit import Counts
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from pipeline.label import Prepared, RunResult, run
 from pipeline.ledger import Ledger
 from pipeline.records import read_records, records_from_gzip, records_to_gzip
 from schemas import Rejected, Scene, UserError
-from schemas.shard import Commit
+from schemas.commit import Commit
 from schemas.unit import Unit
 from stages.pack import CommitLog, dead_letters
 from stages.storage import Folder

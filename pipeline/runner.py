@@ -16,9 +16,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
-from schemas import Dead, InternalError, OutOfMemoryError, Rejected, Scene, StorageError, TransientError, UserError
+from schemas import (
+    Dead,
+    InternalError,
+    Outcome,
+    OutOfMemoryError,
+    Rejected,
+    Scene,
+    StorageError,
+    TransientError,
+    UserError,
+)
 from stages.contract import Stage
-from stages.pack import Outcome
 
 # Pauses before the same call is made again, in seconds: long enough for a store to recover from a burst.
 TRANSIENT_PAUSES_S = (0.2, 1.0, 5.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas import BadInputError, Relation, RelmillError, Scene
-from schemas.shard import Commit, FileEntry
+from schemas.commit import Commit, FileEntry
 from stages.pack import CommitLog, dead_letters, read_index, read_scene
 from stages.storage import Folder
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pipeline.ledger import read_dataset_file
 from pipeline.plan import open_plan
 from schemas import BadInputError
-from schemas.shard import Counts
+from schemas.commit import Counts
 from stages.pack import CommitLog
 from stages.storage import Folder
 

@@ -1,4 +1,4 @@
-"""What a worker does, in this process or on a cluster: run one stage over units, or pack them."""
+"""What a worker does, in this process or on a cluster: run one stage over units."""
 
 import time
 from collections.abc import Sequence
@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.records import read_records
 from pipeline.runner import StageRunner
-from schemas import Scene
-from schemas.shard import Commit
+from schemas import Outcome, Scene
 from schemas.unit import Unit
 from stages.contract import Stage
-from stages.pack import Outcome, pack_unit
 from stages.storage import Folder
 
 
@@ -73,21 +71,3 @@ class StageWorker:
             return outcome
         stages = {**outcome.provenance.stages, self._stage.name: self._stage.identity}
         return replace(outcome, provenance=replace(outcome.provenance, job=self._job_digest, stages=stages))
-
-
-class PackWorker:
-    """Packs finished units and publishes their files; the driver commits them."""
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-
-    def setup(self) -> float:
-        """Nothing to load."""
-        return 0.0
-
-    def pack(self, unit: Unit, *parts: Sequence[Outcome]) -> tuple[Commit, Summary]:
-        """Pack the outcomes of a unit, given whole or record by record, in order."""
-        start = time.perf_counter()
-        outcomes = [outcome for part in parts for outcome in part]
-        commit = pack_unit(unit, outcomes, self._folder)
-        return commit, Summary(len(outcomes), commit.counts.written, 0, time.perf_counter() - start)

@@ -11,7 +11,7 @@ from schemas.errors import (
     TransientError,
     UserError,
 )
-from schemas.outcome import Dead, Rejected
+from schemas.outcome import Dead, Outcome, Rejected
 from schemas.scene import (
     SCHEMA_VERSION,
     Box,
@@ -43,6 +43,7 @@ __all__ = [
     "JobError",
     "Mention",
     "OutOfMemoryError",
+    "Outcome",
     "Phrase",
     "Provenance",
     "Region",

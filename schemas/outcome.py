@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from schemas.scene import Scene
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -27,3 +29,7 @@ class Dead:
     """Type and message of the exception."""
     traceback: str = ""
     attempts: int = 1
+
+
+Outcome = Scene | Rejected | Dead
+"""How a scene stands: going on, or ended."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.runtimes.context import RunContext, Stop
 from pipeline.runtimes.inline import run_inline
-from schemas.shard import Commit
+from schemas.commit import Commit
 from schemas.unit import Unit
 
 __all__ = ["RunContext", "Stop", "run_units"]

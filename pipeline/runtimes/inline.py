@@ -6,11 +6,12 @@ code. The Ray runtime survives both.
 
 from collections.abc import Iterable, Iterator
 
+from pipeline.pack_worker import PackWorker
 from pipeline.runtimes.context import RunContext
-from pipeline.worker import PackWorker, Piece, StageWorker
-from schemas.shard import Commit
+from pipeline.worker import Piece, StageWorker
+from schemas import Outcome
+from schemas.commit import Commit
 from schemas.unit import Unit
-from stages.pack import Outcome
 
 
 def run_inline(context: RunContext, units: Iterable[Unit]) -> Iterator[Commit]:

@@ -11,6 +11,9 @@ from stages.contract import Stage
 # Shares of the cluster's CPUs that the CPU stages' pools get by default: decoding, parsing and scoring dominate.
 _CPU_SHARES = {"screen": 0.25, "parse": 0.35, "tag": 0.25, "pack": 0.15}
 
+# Packing waits for the disk to sync more than it computes; a second worker keeps the disk busy.
+_LEAST = {"pack": 2}
+
 
 @dataclass(frozen=True, slots=True)
 class PoolSize:
@@ -37,7 +40,7 @@ def pool_sizes(
         pool = pools.get(name, PoolJob())
         gpus[name] = pool.gpus if pool.gpus is not None else float(name in wants_gpu and num_gpus > 0)
         share = num_gpus / gpus[name] if gpus[name] else num_cpus * _CPU_SHARES.get(name, 0.0)
-        workers[name] = pool.workers or max(1, int(share))
+        workers[name] = pool.workers or max(_LEAST.get(name, 1), int(share))
     # Half of an equal share: a cluster that loses half its nodes can still place every worker.
     cpus = int(50 * min(1.0, num_cpus / sum(workers.values()))) / 100
     sizes = []

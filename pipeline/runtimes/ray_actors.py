@@ -21,13 +21,14 @@ from typing import Any
 import ray
 from ray import exceptions as ray_exceptions
 
+from pipeline.pack_worker import PackWorker
 from pipeline.records import read_records
 from pipeline.runner import make_dead
 from pipeline.runtimes.context import RunContext
 from pipeline.runtimes.pools import PoolSize, pool_sizes
-from pipeline.worker import PackWorker, Piece, StageWorker
+from pipeline.worker import Piece, StageWorker
 from schemas import InternalError, RelmillError, TransientError, UserError
-from schemas.shard import Commit
+from schemas.commit import Commit
 from schemas.unit import Unit
 
 # One call runs while the next waits on the worker's own queue, so that a worker never idles for the driver.

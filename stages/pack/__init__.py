@@ -1,7 +1,7 @@
 """Shards, their index, and the commit log."""
 
 from stages.pack.commit_log import CommitLog
-from stages.pack.pack import Outcome, pack_unit
+from stages.pack.pack import pack_unit
 from stages.pack.reader import committed_scenes, dead_letters, read_index, read_scene
 
-__all__ = ["CommitLog", "Outcome", "committed_scenes", "dead_letters", "pack_unit", "read_index", "read_scene"]
+__all__ = ["CommitLog", "committed_scenes", "dead_letters", "pack_unit", "read_index", "read_scene"]

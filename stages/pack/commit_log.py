@@ -7,7 +7,7 @@ atomic point of a run. A reader asks for the next number; it never lists, globs 
 from collections.abc import Iterator
 
 from schemas import ConflictError
-from schemas.shard import Commit, commit_name
+from schemas.commit import Commit, commit_name
 from stages.storage import Folder
 
 

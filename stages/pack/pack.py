@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from schemas import Dead, InternalError, Rejected, Scene
-from schemas.shard import Commit, Counts, FileEntry
+from schemas import Dead, InternalError, Outcome, Rejected, Scene
+from schemas.commit import Commit, Counts, FileEntry
 from schemas.unit import Unit
 from stages.pack.index import write_index
 from stages.pack.tar import verify_tar, write_tar
 from stages.storage import Folder
-
-Outcome = Scene | Rejected | Dead
 
 
 def pack_unit(unit: Unit, outcomes: Sequence[Outcome], folder: Folder) -> Commit:

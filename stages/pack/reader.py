@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import BadInputError, Scene, scene_from_json
-from schemas.shard import Commit, FileEntry
+from schemas.commit import Commit, FileEntry
 from stages.pack.commit_log import CommitLog
 from stages.storage import Folder
 

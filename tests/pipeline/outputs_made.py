@@ -9,10 +9,10 @@ from pathlib import Path
 from PIL import Image as Pictures
 
 from pipeline.meter import Meter
-from schemas import Caption, Dead, Evidence, Image, Provenance, Region, Rejected, Relation, Scene
-from schemas.shard import DATASET_VERSION, Commit
+from schemas import Caption, Dead, Evidence, Image, Outcome, Provenance, Region, Rejected, Relation, Scene
+from schemas.commit import DATASET_VERSION, Commit
 from schemas.unit import Unit
-from stages.pack import CommitLog, Outcome, pack_unit
+from stages.pack import CommitLog, pack_unit
 from stages.storage import Folder
 
 

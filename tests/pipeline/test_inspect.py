@@ -16,8 +16,8 @@ from pipeline.draw import draw_scene
 from pipeline.inspect_output import inspect_output
 from pipeline.inspection import clean
 from schemas import BadInputError, Caption, Evidence, Image, Region, Relation, Scene, UserError, scene_to_json
+from schemas.commit import Commit
 from schemas.job import load_job
-from schemas.shard import Commit
 from schemas.unit import Unit
 from stages.pack import CommitLog, pack_unit
 from stages.storage import Folder

@@ -13,7 +13,7 @@ from pipeline.report import write_report
 from pipeline.report_page import index_query
 from pipeline.sample import spread
 from schemas import Caption, Relation, Scene
-from schemas.shard import commit_name
+from schemas.commit import commit_name
 from stages.pack import CommitLog
 from stages.storage import Folder
 

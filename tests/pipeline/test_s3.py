@@ -10,7 +10,7 @@ import pytest
 from conftest import files_of
 
 from schemas import ConflictError
-from schemas.shard import Commit
+from schemas.commit import Commit
 from stages.pack import CommitLog, committed_scenes
 from stages.storage import Folder
 
