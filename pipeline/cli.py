@@ -53,16 +53,17 @@ def main() -> None:
 def plan(job_file: JobFile, overrides: Overrides = None, limit: Limit = None, no_pixels: NoPixels = False) -> None:
     """Cut the dataset into units and say what is to be done and what is done already."""
     from pipeline.label import prepare
-    from pipeline.status import read_status
+    from stages.pack import CommitLog
 
     prepared = prepare(_job(job_file, overrides, limit=limit, no_pixels=no_pixels), progress=_reading)
-    summary, status = prepared.plan.summary, read_status(prepared.folder)
+    summary, last = prepared.plan.summary, CommitLog(prepared.folder).last()
+    done = "nothing" if last is None else f"{last.totals.planned} of {summary.num_records} scenes"
     _say(f"job        {prepared.digest[:16]}  ({prepared.folder})")
     _say(f"images     {summary.num_records} in {summary.num_units} units of {prepared.job.unit_size}")
     _say(f"regions    {summary.num_regions} of {len(prepared.plan.vocabulary.names)} classes")
     _say(f"captions   {summary.num_captions} given; {summary.num_human_relations} human relations")
     _say(f"refused    {summary.num_rejected} at ingest" + _reasons(summary.rejected))
-    _say(f"committed  {status.totals.planned} of {summary.num_records} scenes" + (", sealed" if status.sealed else ""))
+    _say(f"committed  {done}" + (", sealed" if last is not None and last.sealed else ""))
 
 
 @app.command()

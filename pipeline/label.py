@@ -1,13 +1,13 @@
 """The main job: plan, run what is not committed, commit in order, seal, report."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from pipeline.dataset_card import dataset_card
 from pipeline.identity import job_settings, settings_digest
-from pipeline.ledger import Ledger, write_dataset_file
+from pipeline.ledger import Ledger, check_dataset_file, write_dataset_file
 from pipeline.meter import Meter
 from pipeline.metrics import serve_metrics
 from pipeline.plan import Plan, make_plan, open_plan
@@ -41,6 +41,8 @@ class Prepared:
     stages: Sequence[Stage]
     folder: Folder
     digest: str
+    document: Mapping[str, object]
+    """What `dataset.json` says, or will say once labelling begins."""
     plan: Plan
 
 
@@ -87,9 +89,9 @@ def prepare(
     digest = settings_digest(settings)
     plan = open_plan(folder, digest)
     document: dict[str, object] = {"schema": DATASET_VERSION, "job": digest, "settings": settings}
+    # An output that belongs to another job is refused before minutes of planning, not after.
+    check_dataset_file(folder, document)
     if plan is None:
-        # Refuse an output that belongs to another job before minutes of planning, not after.
-        write_dataset_file(folder, document)
         plan = make_plan(
             folder,
             dataset,
@@ -98,9 +100,7 @@ def prepare(
             unit_size=job.unit_size,
             progress=progress or (lambda _: None),
         )
-    write_dataset_file(folder, document)
-    folder.create("vocabulary.json", plan.vocabulary.to_json())
-    return Prepared(job, dataset.name, stages, folder, digest, plan)
+    return Prepared(job, dataset.name, stages, folder, digest, document, plan)
 
 
 def label(prepared: Prepared, *, seal: bool | None = None, quiet: bool = False) -> RunResult:
@@ -114,6 +114,9 @@ def label(prepared: Prepared, *, seal: bool | None = None, quiet: bool = False) 
         ConflictError: if another driver takes the output over.
         StorageError: if the output cannot be written.
     """
+    # Only labelling binds an output to its job; planning and estimating leave room to change one's mind.
+    write_dataset_file(prepared.folder, prepared.document)
+    prepared.folder.create("vocabulary.json", prepared.plan.vocabulary.to_json())
     ledger = Ledger(prepared.folder)
     ledger.take_over()
     todo = prepared.plan.units[ledger.length :] if not ledger.sealed else []

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pipeline.identity import differences
 from schemas import BadInputError, ConflictError
@@ -90,14 +90,24 @@ class Ledger:
         return f"process {claim['pid']} on {claim['host']}, started {started}"
 
 
-def write_dataset_file(folder: Folder, document: dict[str, object]) -> None:
+def write_dataset_file(folder: Folder, document: Mapping[str, object]) -> None:
     """Create `dataset.json`, or check that the one that is there is this job's.
 
     Raises:
         ConflictError: naming each setting that differs.
     """
     data = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-    if folder.create("dataset.json", data):
+    if not folder.create("dataset.json", data):
+        check_dataset_file(folder, document)
+
+
+def check_dataset_file(folder: Folder, document: Mapping[str, object]) -> None:
+    """Check that the output is free, or this job's.
+
+    Raises:
+        ConflictError: naming each setting that differs.
+    """
+    if not folder.exists("dataset.json"):
         return
     found = read_dataset_file(folder)
     if found["job"] != document["job"]:

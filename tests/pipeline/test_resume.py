@@ -119,6 +119,11 @@ def test_an_output_of_another_job_is_refused_with_the_difference(make):
         make(num=8, stages=[Other()])
 
 
+def test_planning_does_not_bind_an_output_to_a_job(make):
+    make(num=8)
+    assert label(make(num=8, unit_size=2), quiet=True).complete
+
+
 def test_the_log_is_contiguous_and_its_totals_add_up(make, runtime):
     prepared = make(runtime, num=17, unit_size=4)
     label(prepared, quiet=True)
