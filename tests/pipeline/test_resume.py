@@ -9,7 +9,7 @@ from conftest import files_of
 from tests_made import Relate, Slow, scenes
 
 from pipeline.label import label
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, write_dataset_file
 from pipeline.runtimes import RunContext, run_units
 from pipeline.status import read_status
 from schemas import ConflictError
@@ -52,6 +52,7 @@ def test_an_interrupted_run_goes_on_where_it_stood(make, runtime, committed):
     label(whole, quiet=True)
 
     cut = make(runtime, num=20, out="cut")
+    write_dataset_file(cut.folder, cut.document)
     ledger = Ledger(cut.folder)
     ledger.take_over()
     context = RunContext(cut.stages, cut.folder, cut.digest, cut.job.runtime, _meter(cut))
