@@ -1,6 +1,7 @@
 """Fixtures shared by all rooms."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,30 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set RELMILL_TEST_DATA to a folder laid out as CONTRIBUTING.md says")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[dict[str, str]]:
+    """An S3 server on loopback with a bucket `relmill`; the environment that leads clients to it, also set here.
+
+    One for all tests: clients are cached by fsspec and would go on to the first server's port.
+    """
+    pytest.importorskip("s3fs", reason="needs the s3 extra")
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    before = dict(os.environ)
+    os.environ.update(
+        AWS_ENDPOINT_URL=f"http://{host}:{port}",
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_DEFAULT_REGION="us-east-1",
+    )
+    boto3.client("s3").create_bucket(Bucket="relmill")
+    yield dict(os.environ)
+    os.environ.clear()
+    os.environ.update(before)
+    server.stop()

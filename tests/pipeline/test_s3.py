@@ -1,9 +1,7 @@
 """The same job against an S3 server: the same shards, a conditional commit, and the same fences."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,35 +12,9 @@ from schemas.commit import Commit
 from stages.pack import CommitLog, committed_scenes
 from stages.storage import Folder
 
-pytest.importorskip("s3fs", reason="needs the s3 extra")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[dict[str, str]]:
-    """Environment of a moto server on loopback, with a bucket."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    before = dict(os.environ)
-    os.environ.update(settings)
-    boto3.client("s3").create_bucket(Bucket="relmill")
-    yield {**os.environ}
-    os.environ.clear()
-    os.environ.update(before)
-    moto.stop()
-
 
 @pytest.mark.parametrize("runtime", ["inline", "ray"])
-def test_the_same_job_gives_the_same_shards(server, tmp_path, test_data, runtime):
+def test_the_same_job_gives_the_same_shards(s3_server, tmp_path, test_data, runtime):
     sample = test_data / "coco_sample"
     job = tmp_path / "job.yaml"
     job.write_text(
@@ -50,13 +22,13 @@ def test_the_same_job_gives_the_same_shards(server, tmp_path, test_data, runtime
         f"captions: {sample}/captions.json, limit: 20}}\noutput: local\nunit_size: 8\n"
     )
     label = [sys.executable, "-m", "pipeline", "label", str(job), "--quiet"]
-    subprocess.run(label, check=True, capture_output=True, env=server)
+    subprocess.run(label, check=True, capture_output=True, env=s3_server)
     url = f"s3://relmill/{tmp_path.name}"
     done = subprocess.run(
         [*label, "--runtime", runtime, "--set", f"output={url}"],
         capture_output=True,
         text=True,
-        env=server,
+        env=s3_server,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -64,15 +36,17 @@ def test_the_same_job_gives_the_same_shards(server, tmp_path, test_data, runtime
     for name, data in files_of(tmp_path / "local").items():
         assert remote.read(name) == data, name
     assert sum(1 for _ in committed_scenes(remote, pixels=False)) == CommitLog(remote).last().totals.written
-    again = subprocess.run([*label, "--set", f"output={url}"], capture_output=True, text=True, env=server, check=False)
+    again = subprocess.run(
+        [*label, "--set", f"output={url}"], capture_output=True, text=True, env=s3_server, check=False
+    )
     assert "(0 now)" in again.stdout
     status = subprocess.run(
-        [sys.executable, "-m", "pipeline", "status", url], capture_output=True, text=True, env=server, check=True
+        [sys.executable, "-m", "pipeline", "status", url], capture_output=True, text=True, env=s3_server, check=True
     )
     assert "sealed" in status.stdout
 
 
-def test_a_commit_number_is_given_once(server, tmp_path):
+def test_a_commit_number_is_given_once(s3_server, tmp_path):
     folder = Folder(f"s3://relmill/race-{tmp_path.name}")
     first = CommitLog(folder).append(Commit(0, "a"), None)
     assert CommitLog(folder).append(Commit(0, "a"), None) == first, "the same unit twice is one commit"
@@ -80,7 +54,7 @@ def test_a_commit_number_is_given_once(server, tmp_path):
         CommitLog(folder).append(Commit(0, "b"), None)
 
 
-def test_pictures_may_lie_on_s3(server, tmp_path, test_data):
+def test_pictures_may_lie_on_s3(s3_server, tmp_path, test_data):
     sample: Path = test_data / "coco_sample"
     for path in sorted((sample / "images").iterdir())[:4]:
         assert Folder("s3://relmill/pictures").create(path.name, path.read_bytes())
@@ -92,7 +66,7 @@ def test_pictures_may_lie_on_s3(server, tmp_path, test_data):
         [sys.executable, "-m", "pipeline", "label", str(tmp_path / "job.yaml"), "--quiet"],
         capture_output=True,
         text=True,
-        env=server,
+        env=s3_server,
         check=False,
     )
     assert done.returncode == 0, done.stderr

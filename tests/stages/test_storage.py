@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,36 +10,12 @@ from schemas import StorageError, UserError
 from stages.storage import Folder
 
 
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    """A bucket on an S3 server that runs in this process, on loopback."""
-    pytest.importorskip("s3fs", reason="needs the s3 extra")
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    boto3.client("s3").create_bucket(Bucket="relmill")
-    yield "s3://relmill"
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
-    server.stop()
-
-
 @pytest.fixture(params=["local", "s3"])
 def folder(request, tmp_path: Path) -> Folder:
     if request.param == "local":
         return Folder(str(tmp_path / "out"))
-    return Folder(f"{request.getfixturevalue('s3_url')}/{tmp_path.name}")
+    request.getfixturevalue("s3_server")
+    return Folder(f"s3://relmill/{tmp_path.name}")
 
 
 def test_what_is_created_is_read_back(folder):
