@@ -191,7 +191,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Look into an output or a shard: counts, a few scenes, a picture."""
-    from pipeline.inspect_output import inspect_output
+    from pipeline.inspect import inspect_output
 
     inspection = inspect_output(_output(target), keys=key or (), num=num, draw=draw)
     _say(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False) if as_json else inspection.to_text())

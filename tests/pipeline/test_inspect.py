@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from outputs_made import dead, make_output, rejected, riding
 from PIL import Image as Pictures
 
-from pipeline.draw import draw_scene
-from pipeline.inspect_output import inspect_output
-from pipeline.inspection import clean
+from pipeline.inspect import inspect_output
+from pipeline.inspect.inspection import clean
+from pipeline.show.draw import draw_scene
 from schemas import BadInputError, Caption, Evidence, Image, Region, Relation, Scene, UserError, scene_to_json
 from schemas.commit import Commit
 from schemas.job import load_job
@@ -105,7 +105,7 @@ def test_a_key_is_found_in_few_reads(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = make_output(tmp_path, [[riding(f"made-{u:04d}")] for u in range(60)])
     names: list[str] = []
     read = Folder.read
-    monkeypatch.setattr("pipeline.inspect_output._SAMPLE_SCENES", 1)
+    monkeypatch.setattr("pipeline.inspect.output._SAMPLE_SCENES", 1)
     monkeypatch.setattr(Folder, "read", lambda self, name, *span: names.append(name) or read(self, name, *span))
     assert inspect_output(folder.url, keys=["made-0043"]).scenes[0].key == "made-0043"
     assert len(names) < 40

@@ -10,8 +10,8 @@ import pytest
 from outputs_made import dead, make_output, meter_of, rejected, riding
 
 from pipeline.report import write_report
-from pipeline.report_page import index_query
-from pipeline.sample import spread
+from pipeline.report.page import index_query
+from pipeline.report.sample import spread
 from schemas import Caption, Relation, Scene
 from schemas.commit import commit_name
 from stages.pack import CommitLog

@@ -11,12 +11,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.draw import VERDICT_COLOURS, draw_scene
-from pipeline.evidence import Segment, evidence_segments
 from pipeline.progress import duration
-from pipeline.reasons import reason_in_words
-from pipeline.sample import Sample, committed_scene, is_label, row_relations, spread
-from pipeline.verdict import Triplet, Verdict, judged_triplets
+from pipeline.report.reasons import reason_in_words
+from pipeline.report.sample import Sample, committed_scene, is_label, row_relations, spread
+from pipeline.show.draw import VERDICT_COLOURS, draw_scene
+from pipeline.show.evidence import Segment, evidence_segments
+from pipeline.show.verdict import Triplet, Verdict, judged_triplets
 from schemas import RelmillError, Scene
 from stages.storage import Folder
 
@@ -76,7 +76,7 @@ def render_page(url: str, document: dict[str, Any], sample: Sample, examples: Se
     environment.filters.update(
         percent=_percent, interval=_interval, duration=duration, number=_number, shell=shlex.quote, code=_code
     )
-    template = environment.from_string(files("pipeline").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string(files("pipeline.report").joinpath("report.html.j2").read_text(encoding="utf-8"))
     page = template.render(
         report=document,
         examples=examples,

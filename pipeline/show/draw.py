@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.verdict import Triplet, Verdict, judged_triplets
+from pipeline.show.verdict import Triplet, Verdict, judged_triplets
 from schemas import BadInputError, Region, Scene
 from stages.picture import decode_rgb
 

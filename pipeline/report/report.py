@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.ledger import read_dataset_file
 from pipeline.meter import Meter
-from pipeline.report_page import choose_examples, render_page
-from pipeline.sample import Sample, is_label, row_relations, sample_output
+from pipeline.report.page import choose_examples, render_page
+from pipeline.report.sample import Sample, is_label, row_relations, sample_output
 from schemas import RelmillError
 from stages.evaluate import LabelScore
 from stages.storage import Folder

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from pipeline.sample import Sample, committed_letters, committed_rows
+from pipeline.report.sample import Sample, committed_letters, committed_rows
 from schemas import BadInputError
 from schemas.commit import Commit
 from stages.pack import CommitLog

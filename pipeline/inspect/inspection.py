@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.evidence import evidence_segments
+from pipeline.show.evidence import evidence_segments
 from schemas import Evidence, Relation, Scene, scene_to_json
 
 _MOST_NAMES = 12
