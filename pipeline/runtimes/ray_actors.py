@@ -27,17 +27,17 @@ from pipeline.runner import make_dead
 from pipeline.runtimes.context import RunContext
 from pipeline.runtimes.pools import PoolSize, pool_sizes
 from pipeline.worker import Piece, StageWorker
-from schemas import InternalError, RelmillError, TransientError, UserError
+from schemas import InternalError, RelmillError, StorageError, TransientError, UserError
 from schemas.commit import Commit
 from schemas.unit import Unit
 
 # One call runs while the next waits on the worker's own queue, so that a worker never idles for the driver.
 _CALLS_PER_WORKER = 2
-# A scene that ends its worker twice, alone, is the cause; once may be chance (a preempted node).
-_DEATHS_ALONE = 2
 # Lost objects are the cluster's fault, not the unit's; this only keeps a broken cluster from looping for ever.
 _MAX_LOSSES = 20
+# Workers in a row that die while loading: the stage's fault if none ever loaded, else rather the cluster's.
 _MAX_SETUP_DEATHS = 3
+_MAX_SETUP_DEATHS_ONCE_LOADED = 20
 _SETUP_TIMEOUT_S = 1800.0
 _PLACEMENT_NOTICE_S = 30.0
 
@@ -115,6 +115,8 @@ class _Pool:
     workers: list[_Worker] = field(default_factory=list)
     queue: deque[_Task] = field(default_factory=deque)
     setup_deaths: int = 0
+    loaded: bool = False
+    """Whether any worker ever loaded the stage."""
 
 
 @dataclass(slots=True, eq=False)
@@ -228,7 +230,7 @@ class _Driver:
             figures.setup_s = max(figures.setup_s, ray.get(worker.setup))
         except _DEATH_ERRORS as error:
             pool.setup_deaths += 1
-            if pool.setup_deaths >= _MAX_SETUP_DEATHS:
+            if pool.setup_deaths >= (_MAX_SETUP_DEATHS_ONCE_LOADED if pool.loaded else _MAX_SETUP_DEATHS):
                 last_line = str(error).strip().rsplit("\n", 1)[-1]
                 raise UserError(
                     f"stage {pool.name}: {pool.setup_deaths} workers in a row died while they loaded it: {last_line}"
@@ -238,6 +240,7 @@ class _Driver:
             raise _cause(error) from error
         else:
             pool.setup_deaths = 0
+            pool.loaded = True
             worker.setup = None
             worker.since = time.monotonic()
 
@@ -322,14 +325,17 @@ class _Driver:
 
     def _suspect(self, pool: _Pool, task: _Task, reason: str) -> None:
         task.deaths += 1
-        unit, alone = task.piece.unit, task.piece.record is not None or task.piece.unit.num_records == 1
+        unit, attempts = task.piece.unit, self._runtime.attempts
+        alone = task.piece.record is not None or unit.num_records == 1
+        # Deaths may be chance (preempted nodes), so a scene alone gets as many attempts as its unit had before.
+        last_attempt = attempts if task.piece.record is not None else 2 * attempts
         if pool is self._pools[-1]:
-            if task.deaths >= self._runtime.attempts:
-                raise InternalError(f"unit {unit.number}: {task.deaths} workers died while packing it")
+            if task.deaths >= 2 * attempts:
+                raise StorageError(f"unit {unit.number}: {task.deaths} workers died while packing it; see `ray status`")
             pool.queue.append(task)
-        elif alone and (reason == "timeout" or task.deaths >= _DEATHS_ALONE):
+        elif alone and (reason == "timeout" or task.deaths >= last_attempt):
             self._declare_dead(pool, task, reason)
-        elif not alone and (reason == "timeout" or task.deaths >= self._runtime.attempts):
+        elif not alone and (reason == "timeout" or task.deaths >= attempts):
             self._split(unit)
         else:
             self._restart(task)

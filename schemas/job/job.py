@@ -35,7 +35,7 @@ class RuntimeJob(JobPart):
     window_mb: int = Field(default=2048, ge=1)
     """Most encoded picture bytes under way at once, in MB (10^6)."""
     attempts: int = Field(default=3, ge=1)
-    """Worker deaths (or time-outs) a unit survives before it is run scene by scene."""
+    """Worker deaths a unit survives before it is run scene by scene, and then each scene before it is dead."""
     timeout_s: float = Field(default=600.0, gt=0)
     """Longest time one stage may take for one unit before its worker is ended."""
     max_dead_fraction: float = Field(default=0.01, ge=0, le=1)

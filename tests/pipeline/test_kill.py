@@ -29,7 +29,7 @@ def job(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     path.write_text(
         f"dataset: {{format: coco, annotations: {sample}/instances.json, images: {sample}/images, "
         f"captions: {sample}/captions.json}}\n"
-        "output: whole\nunit_size: 2\n"
+        "output: whole\nunit_size: 1\n"
     )
     return path
 
@@ -57,14 +57,26 @@ def wait_for_commits(folder: Path, number: int, process: subprocess.Popen) -> No
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """The Ray workers below a driver that run our actors."""
-    children = psutil.Process(pid).children(recursive=True)
-    return [child for child in children if re.match(r"ray::(Stage|Pack)Worker", " ".join(child.cmdline()))]
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if re.match(r"ray::(Stage|Pack)Worker", " ".join(child.cmdline())):
+                found.append(child)
+    return found
 
 
 def assert_all_end(processes: list[psutil.Process]) -> None:
-    """The local cluster of a killed driver ends by itself."""
-    _, alive = psutil.wait_procs(processes, timeout=60)
-    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+    """The workers of a killed driver end by themselves (Ray's own agents take some minutes to notice)."""
+    deadline = time.monotonic() + 60
+    while any(process.is_running() and not is_zombie(process) for process in processes):
+        assert time.monotonic() < deadline, processes
+        time.sleep(0.05)
+
+
+def is_zombie(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def test_the_driver_is_killed_at_random_moments(job, whole, tmp_path):
@@ -79,10 +91,10 @@ def test_the_driver_is_killed_at_random_moments(job, whole, tmp_path):
         wait_for_commits(out, log.length() + draw.randint(1, 4), process)
         time.sleep(draw.random() * 0.1)
         if process.poll() is None:
-            children = psutil.Process(process.pid).children(recursive=True)
+            orphans = workers_of(process.pid)
             process.send_signal(signal.SIGKILL)
             killed += 1
-            assert_all_end(children)
+            assert_all_end(orphans)
         process.communicate()
         last = log.last()
         assert last is None or last.totals.balanced()
@@ -113,7 +125,7 @@ def test_workers_are_killed_at_random_moments(job, whole, tmp_path):
 def test_ctrl_c_drains_and_the_same_command_resumes(job, whole, tmp_path, runtime):
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [*command(job, str(out), runtime), "--set", "unit_size=2", "--set", "runtime.window_units=1"],
+        [*command(job, str(out), runtime), "--set", "runtime.window_units=1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -183,9 +183,12 @@ def test_captions_name_only_classes_in_the_picture(records):
     vocabulary = Vocabulary.of({region.name for scene in records for region in scene.regions})
     for scene in records:
         present = {region.name for region in scene.regions}
-        for caption in scene.captions:
+        for number, caption in enumerate(scene.captions):
+            # "a woman pets a sheep" names no pet: the words of the predicate are left out.
+            spans = [e.predicate for r in scene.relations for e in r.evidence if e.caption == number]
             for match in vocabulary.find(caption.text):
-                assert set(match.names) <= present, (scene.key, caption.text)
+                if not any(start <= match.start < end for start, end in spans):
+                    assert set(match.names) <= present, (scene.key, caption.text)
 
 
 def test_every_statement_of_a_caption_is_true_and_its_spans_read_the_words(layouts):
