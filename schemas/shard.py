@@ -6,7 +6,7 @@
     dead/*.jsonl            one line per rejected or dead scene of a unit
     commits/00000042.json   the log: what exists. Contiguous from 0; each entry created only if absent
     vocabulary.json  dataset_card.md  report.json  report.html
-    plan/  drivers/         how the run was cut, and who ran it; readers of the data need neither
+    plan/  drivers/  tmp/   how the run was cut, who ran it, files being written; readers of the data need none
 
 What no commit names does not exist for a reader. `{"sealed": true}` is the log's last entry.
 """

@@ -5,6 +5,7 @@ finished local file. A stream opened on the final name is never used: fsspec pub
 """
 
 import contextlib
+import errno
 import os
 import tempfile
 import uuid
@@ -19,6 +20,9 @@ from schemas import StorageError, TransientError, UserError
 
 # Stores whose put can be made conditional on absence, which the commit log rests on.
 _CONDITIONAL = {"s3", "s3a", "gs", "gcs"}
+
+# What `link` says on file systems without hard links (FAT, some network and container mounts).
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class Folder:
@@ -125,6 +129,8 @@ class Folder:
             self._fs.put_file(str(local), self._at(name), mode="create")
         except FileExistsError:
             return False
+        except StorageError:
+            raise
         except Exception as error:
             raise _storage_error(self.path(name), error) from error
         return True
@@ -176,7 +182,13 @@ def _link(source: Path, target: Path) -> bool:
         os.link(source, target)
     except FileExistsError:
         return False
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            raise StorageError(
+                f"{target}: this file system has no hard links, which create-if-absent needs; put the output elsewhere"
+            ) from error
+        if error.errno != errno.ENOENT:
+            raise
         target.parent.mkdir(parents=True, exist_ok=True)
         return _link(source, target)
     folder = os.open(target.parent, os.O_RDONLY)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blip_made import save_tiny_blip
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -43,3 +44,11 @@ def s3_server() -> Iterator[dict[str, str]]:
     os.environ.clear()
     os.environ.update(before)
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def tiny_blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BLIP model folder, tiny and of random weights."""
+    folder = tmp_path_factory.mktemp("tiny-blip")
+    save_tiny_blip(folder)
+    return folder

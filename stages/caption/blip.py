@@ -1,6 +1,7 @@
 """Backend `blip`: captions written by BLIP, by beam search or nucleus sampling, as RLIPv2 uses it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,7 +77,8 @@ class BlipCaptioner:
                 self._model.pixels(decode_rgb(scene.image.data)) for scene in scenes if scene.image.data is not None
             ]
             uniforms = [self._uniforms(scene) for scene in scenes]
-            found = self._model.caption(pixels, uniforms, num_rows=self._num_rows)
+            with _one_thread():
+                found = self._model.caption(pixels, uniforms, num_rows=self._num_rows)
         except torch.OutOfMemoryError:
             # The runtime comes back with half of them; computing with all rows again would not help.
             self._num_rows = (self._num_rows + 1) // 2
@@ -113,6 +115,22 @@ class BlipCaptioner:
                 f"caption.model: the files in {self._job.model} on this worker have sha256 {found}, the job was "
                 f"planned with {planned_sha256}; give every node the same files, or start the job anew"
             )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """CPU arithmetic on one thread: sums split over threads round by their number, and captions would depend on cores.
+
+    On CPUs, more workers are the way to use more cores; on a GPU it changes nothing.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _with_captions(scene: Scene, captions: tuple[Caption, ...]) -> Scene:

@@ -10,15 +10,13 @@ from tests_made import ListDataset, Relate, scenes
 from pipeline.label import Prepared, prepare
 from schemas.job import build_job
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """One local Ray cluster for all tests that want one; runs join it because this process has."""
     import ray
 
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
@@ -49,10 +47,3 @@ def make(tmp_path: Path) -> Callable[..., Prepared]:
         return prepare(job, stages=[Relate()] if stages is None else stages, dataset=dataset)
 
     return build
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Name to content of everything in an output that the job alone decides."""
-    kept = ("dataset.json", "vocabulary.json", "dataset_card.md", "shards/", "index/", "commits/", "dead/")
-    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {name: (folder / name).read_bytes() for name in names if name.startswith(kept)}

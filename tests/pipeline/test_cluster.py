@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import HERE, files_of
-from tests_made import Relate, Slow
+from tests_made import HERE, Relate, Slow, files_of
 
 from pipeline.label import label
 

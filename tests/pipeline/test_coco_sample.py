@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import files_of
+from tests_made import files_of
 
 from stages.pack import CommitLog, committed_scenes
 from stages.storage import Folder

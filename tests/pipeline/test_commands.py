@@ -9,8 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import files_of
-from tests_made import Fault, Relate, Slow
+from tests_made import Fault, Relate, Slow, files_of
 from typer.testing import CliRunner
 
 from pipeline.cli import app, main

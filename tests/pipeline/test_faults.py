@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import files_of
-from tests_made import Fault, ListDataset, NeedsSmallBatches, Relate, scenes
+from tests_made import Fault, ListDataset, NeedsSmallBatches, Relate, files_of, scenes
 
 from pipeline.label import TooManyDeadError, label
 from pipeline.retry import retry

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import files_of
+from tests_made import files_of
 
 from stages.pack import CommitLog
 from stages.storage import Folder

@@ -5,8 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import files_of
-from tests_made import Relate, Slow, scenes
+from tests_made import Relate, Slow, files_of, scenes
 
 from pipeline.label import label
 from pipeline.ledger import Ledger, write_dataset_file

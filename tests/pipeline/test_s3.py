@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import files_of
+from tests_made import files_of
 
 from schemas import ConflictError
 from schemas.commit import Commit

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from schemas import Caption, Image, Region, Rejected, Relation, Scene, TransientError, scene_to_json
 
+HERE = Path(__file__).parent
+
 
 def scenes(number: int) -> list[Scene]:
     """Scenes `made-000` and up, each with two regions and no picture."""
@@ -121,3 +123,10 @@ class Slow(Relate):
     def process(self, batch: Sequence[Scene]) -> list[Scene | Rejected]:
         time.sleep(self.seconds * len(batch))
         return super().process(batch)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Name to content of everything in an output that the job alone decides."""
+    kept = ("dataset.json", "vocabulary.json", "dataset_card.md", "shards/", "index/", "commits/", "dead/")
+    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {name: (folder / name).read_bytes() for name in names if name.startswith(kept)}

@@ -8,13 +8,11 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]"]
 WORDS = ["a", "picture", "of", *(f"word{i}" for i in range(40))]
 
 
-@pytest.fixture(scope="session")
-def tiny_blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as `save_pretrained` writes it."""
+def save_tiny_blip(folder: Path) -> None:
+    """Write a folder as `save_pretrained` writes it."""
     torch = pytest.importorskip("torch", reason="needs the blip extra: pip install -e '.[blip]'")
     transformers = pytest.importorskip("transformers", reason="needs the blip extra: pip install -e '.[blip]'")
 
-    folder = tmp_path_factory.mktemp("tiny-blip")
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *WORDS]), encoding="utf-8")
     # Weights spread wide, so that pictures and samples get different captions.
     size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -39,4 +37,3 @@ def tiny_blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     transformers.BlipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return folder
