@@ -154,11 +154,13 @@ def run(
             _check_dead(ledger.totals.dead, ledger.totals.planned, job, ledger.totals)
             if not ledger.sealed and (seal or (seal is None and ledger.totals.dead == 0)):
                 ledger.seal()
-    finally:
-        # A run that found nothing to do keeps the report of the run that did it.
-        if units or not folder.exists("report.json"):
-            with suppress(StorageError):  # what stopped the run is the error to show
-                write_report(folder, meter, sealed=ledger.sealed)
+    except Exception:
+        with suppress(StorageError):  # what stopped the run is the error to show
+            write_report(folder, meter, sealed=ledger.sealed)
+        raise
+    # A run that found nothing to do keeps the report of the run that did it.
+    if units or not folder.exists("report.json"):
+        write_report(folder, meter, sealed=ledger.sealed)
     return RunResult(
         totals=ledger.totals,
         num_records=plan.summary.num_records,
