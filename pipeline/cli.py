@@ -285,7 +285,24 @@ def _finish(result: Any, job: Job) -> None:
         raise typer.Exit(130)
     if totals.dead and not result.sealed:
         _say("not sealed: `relmill retry` runs the dead scenes again, `relmill seal` accepts their loss")
+    _say_score(job.output)
     _say(f"report: {job.output}/report.html")
+
+
+def _say_score(output: str) -> None:
+    """How right the labels are, where the dataset says what is true."""
+    from stages.storage import Folder
+
+    score = json.loads(Folder(output).read("report.json")).get("score") or {}
+    for what in ("triplets", "pairs"):
+        row = score.get(what)
+        if not row or not row["labelled"] or not row["human"]:
+            continue
+        (low, high), (least, most) = row["precision_95"], row["recall_95"]
+        _say(
+            f"{what:8}  precision {row['precision']:.1%} ({low:.1%} to {high:.1%})  recall {row['recall']:.1%} "
+            f"({least:.1%} to {most:.1%})  of {row['labelled']} labelled, {row['human']} human"
+        )
 
 
 def _time(seconds: float) -> str:

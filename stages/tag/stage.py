@@ -88,7 +88,8 @@ def _relation(scene: Scene, key: tuple[int, int, str], found: Sequence[Assigned]
         object=object_,
         predicate=predicate,
         text=scene.captions[best.mention.caption].text[slice(*best.mention.span)],
-        score=best.score,
+        # Processors differ in the last bits of exp and log; rounded, nodes of different kinds write the same bytes.
+        score=round(best.score, 6),
         source="tagger",
         evidence=tuple(sorted(evidence, key=lambda e: (e.caption, e.predicate, e.subject, e.object))),
     )

@@ -73,6 +73,24 @@ def test_label_writes_what_the_contract_names(job, tmp_path):
     assert "person" in classes
 
 
+@pytest.mark.parametrize("captions", [["a man rides a horse"], []])
+def test_label_says_how_right_its_labels_are_where_that_can_be_said(tmp_path, captions):
+    line = {
+        "image": "1.jpg",
+        "width": 100,
+        "height": 100,
+        "captions": captions,
+        "triplets": [["person", [10, 10, 40, 60], "ride", "horse", [5, 30, 70, 95]]],
+    }
+    (tmp_path / "data.jsonl").write_text(json.dumps(line) + "\n")
+    (tmp_path / "job.yaml").write_text(
+        "dataset: {format: triplets, annotations: data.jsonl, pixels: false}\noutput: out\n"
+    )
+    result = run("label", tmp_path / "job.yaml", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert ("precision 100.0%" in result.output) == bool(captions)
+
+
 def test_a_limited_job_is_another_job(job):
     assert run("label", job, "--limit", "4", "--quiet").exit_code == 0
     refused = run("label", job, "--quiet")
