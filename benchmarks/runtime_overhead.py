@@ -56,9 +56,6 @@ class Blank:
     def fingerprint(self) -> str:
         return sha256(str(self.number).encode()).hexdigest()
 
-    def sources(self) -> list:
-        return []
-
     def records(self) -> Iterator[Scene | Rejected]:
         return (Scene(f"blank-{i:08d}", Image(f"{i}.jpg", 640, 480)) for i in range(self.number))
 

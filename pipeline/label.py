@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.dataset_card import dataset_card
 from pipeline.identity import job_settings, settings_digest
@@ -41,7 +42,7 @@ class Prepared:
     stages: Sequence[Stage]
     folder: Folder
     digest: str
-    document: Mapping[str, object]
+    document: Mapping[str, Any]
     """What `dataset.json` says, or will say once labelling begins."""
     plan: Plan
 
@@ -88,9 +89,8 @@ def prepare(
     settings = job_settings(job, dataset, stages)
     digest = settings_digest(settings)
     plan = open_plan(folder, digest)
-    document: dict[str, object] = {"schema": DATASET_VERSION, "job": digest, "settings": settings}
     # An output that belongs to another job is refused before minutes of planning, not after.
-    check_dataset_file(folder, document)
+    check_dataset_file(folder, job=digest, settings=settings)
     if plan is None:
         plan = make_plan(
             folder,
@@ -100,6 +100,14 @@ def prepare(
             unit_size=job.unit_size,
             progress=progress or (lambda _: None),
         )
+    document = {
+        "schema": DATASET_VERSION,
+        "job": digest,
+        "vocabulary_sha256": plan.summary.vocabulary_sha256,
+        "num_records": plan.summary.num_records,
+        "num_units": plan.summary.num_units,
+        "settings": settings,
+    }
     return Prepared(job, dataset.name, stages, folder, digest, document, plan)
 
 

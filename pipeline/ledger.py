@@ -6,6 +6,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pipeline.identity import differences
 from schemas import BadInputError, ConflictError
@@ -90,7 +91,7 @@ class Ledger:
         return f"process {claim['pid']} on {claim['host']}, started {started}"
 
 
-def write_dataset_file(folder: Folder, document: Mapping[str, object]) -> None:
+def write_dataset_file(folder: Folder, document: Mapping[str, Any]) -> None:
     """Create `dataset.json`, or check that the one that is there is this job's.
 
     Raises:
@@ -98,10 +99,10 @@ def write_dataset_file(folder: Folder, document: Mapping[str, object]) -> None:
     """
     data = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
     if not folder.create("dataset.json", data):
-        check_dataset_file(folder, document)
+        check_dataset_file(folder, job=document["job"], settings=document["settings"])
 
 
-def check_dataset_file(folder: Folder, document: Mapping[str, object]) -> None:
+def check_dataset_file(folder: Folder, *, job: str, settings: dict[str, Any]) -> None:
     """Check that the output is free, or this job's.
 
     Raises:
@@ -110,15 +111,15 @@ def check_dataset_file(folder: Folder, document: Mapping[str, object]) -> None:
     if not folder.exists("dataset.json"):
         return
     found = read_dataset_file(folder)
-    if found["job"] != document["job"]:
-        lines = differences(found.get("settings", {}), document["settings"])  # type: ignore[arg-type]
+    if found["job"] != job:
+        lines = differences(found.get("settings", {}), settings)
         raise ConflictError(
             f"{folder}: holds the output of another job. Choose another `output`, or change back:\n  "
             + "\n  ".join(lines or ["(dataset.json of an unknown version)"])
         )
 
 
-def read_dataset_file(folder: Folder) -> dict[str, object]:
+def read_dataset_file(folder: Folder) -> dict[str, Any]:
     """`dataset.json` of an output.
 
     Raises:

@@ -26,4 +26,4 @@ class PackWorker:
         start = time.perf_counter()
         outcomes = [outcome for part in parts for outcome in part]
         commit = pack_unit(unit, outcomes, self._folder)
-        return commit, Summary(len(outcomes), commit.counts.written, 0, time.perf_counter() - start)
+        return commit, Summary(len(outcomes), 0, time.perf_counter() - start)

@@ -17,8 +17,6 @@ class Summary:
     """What the driver learns of a call; the scenes themselves never pass through it."""
 
     num_scenes: int
-    num_alive: int
-    """Scenes that are neither rejected nor dead."""
     image_bytes: int
     busy_s: float
 
@@ -57,9 +55,9 @@ class StageWorker:
         if outcomes is None:
             outcomes = self._planned(piece)
         results = [self._stamp(outcome) for outcome in self._runner.run(outcomes)]
-        alive = [outcome for outcome in results if isinstance(outcome, Scene)]
-        image_bytes = sum(len(scene.image.data) for scene in alive if scene.image.data is not None)
-        return results, Summary(len(results), len(alive), image_bytes, time.perf_counter() - start)
+        scenes = [outcome for outcome in results if isinstance(outcome, Scene)]
+        image_bytes = sum(len(scene.image.data) for scene in scenes if scene.image.data is not None)
+        return results, Summary(len(results), image_bytes, time.perf_counter() - start)
 
     def _planned(self, piece: Piece) -> list[Outcome]:
         records = read_records(self._folder, piece.unit)

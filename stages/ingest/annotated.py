@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 from schemas import Rejected, Scene, UserError
-from stages.ingest.dataset import ImageSource, Source
-from stages.ingest.files import content_sha256, source
+from stages.ingest.dataset import ImageSource
+from stages.ingest.files import content_sha256
 from stages.ingest.images import FolderImages
 from stages.ingest.spool import Part, Spool
 
@@ -52,10 +52,6 @@ class AnnotatedDataset:
         contents = {role: content_sha256(path) for role, path in self._reader.files.items()}
         options = {"name": self.name, "limit": self._limit, "reader": self._reader.version}
         return hashlib.sha256(json.dumps([contents, options], sort_keys=True).encode()).hexdigest()
-
-    def sources(self) -> list[Source]:
-        """See `Dataset.sources`."""
-        return [source(role, path) for role, path in sorted(self._reader.files.items())]
 
     def records(self) -> Iterator[Scene | Rejected]:
         """See `Dataset.records`."""

@@ -1,21 +1,9 @@
 """What every dataset format looks like to the runtime."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from schemas import Rejected, Scene
-
-
-class Source(NamedTuple):
-    """A file that a dataset is read from, and what tells cheaply that it changed since."""
-
-    role: str
-    """The job key it came from: `annotations`, `captions`, ..."""
-    path: str
-    size: int
-    """Bytes; -1 if the store does not say."""
-    version: str
-    """The store's entity tag or modification time; empty if it has neither."""
 
 
 class ImageSource(Protocol):
@@ -45,9 +33,6 @@ class Dataset(Protocol):
 
         Paths are no part of it, so data may move. Equal fingerprints give equal records.
         """
-
-    def sources(self) -> list[Source]:
-        """The annotation files as they are now, in a fixed order; contents are not read."""
 
     def records(self) -> Iterator[Scene | Rejected]:
         """Every picture of the dataset once, sorted by key as plain strings, in bounded memory.

@@ -11,7 +11,6 @@ from typing import Any, BinaryIO, cast
 import fsspec
 
 from schemas import BadInputError, RelmillError, TransientError, UserError
-from stages.ingest.dataset import Source
 
 _CHUNK_BYTES = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -56,25 +55,6 @@ def content_sha256(path: str) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def source(role: str, path: str) -> Source:
-    """Size and version of a file, without reading it.
-
-    Raises:
-        BadInputError: if it is missing, unreadable or a folder.
-        TransientError: if the store failed.
-    """
-    with _explained(path):
-        fs, inner = fsspec.core.url_to_fs(path)
-        # A listing that the client remembers would hide the change we are asked about.
-        fs.invalidate_cache()
-        info = fs.info(inner)
-        if info.get("type") == "directory":
-            raise IsADirectoryError(path)
-    size = info.get("size")
-    version = next((info[key] for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified") if info.get(key)), "")
-    return Source(role, path, -1 if size is None else int(size), str(version))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The small commands: status, seal, repair, estimate, plan, schema; and the metrics of a running job."""
 
+import hashlib
 import json
 import os
 import re
@@ -69,7 +70,9 @@ def test_label_writes_what_the_contract_names(job, tmp_path):
     assert len(list((out / "shards").glob("*.tar"))) == len(list((out / "index").glob("*.parquet"))) == 3
     dataset = json.loads((out / "dataset.json").read_text())
     assert dataset["settings"]["unit_size"] == 4
-    classes = json.loads((out / "vocabulary.json").read_text())["classes"]
+    vocabulary = (out / "vocabulary.json").read_bytes()
+    assert dataset["vocabulary_sha256"] == hashlib.sha256(vocabulary).hexdigest()
+    classes = json.loads(vocabulary)["classes"]
     assert "person" in classes
 
 
@@ -231,7 +234,7 @@ def test_a_taken_port_is_a_user_error(make):
 
 def test_metrics_are_the_meters_figures():
     meter = Meter(("parse", "pack"), num_records=10)
-    meter.called("parse", Summary(num_scenes=4, num_alive=4, image_bytes=0, busy_s=2.0), wait_s=0.5)
+    meter.called("parse", Summary(num_scenes=4, image_bytes=0, busy_s=2.0), wait_s=0.5)
     meter.was_committed(4, Counts(planned=4, written=3, dead=1, relations=7))
     port = free_port()
     with serve_metrics(meter, port):

@@ -34,9 +34,6 @@ class ListDataset:
         texts = [item.key.encode() if isinstance(item, Rejected) else scene_to_json(item) for item in self.items]
         return sha256(b"\n".join(texts)).hexdigest()
 
-    def sources(self) -> list:
-        return []
-
     def records(self) -> Iterator[Scene | Rejected]:
         return iter(sorted(self.items, key=lambda item: item.key))
 

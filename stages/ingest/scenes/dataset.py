@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from random import Random
 
 from schemas import Caption, Evidence, Image, Region, Relation, Scene, UserError
-from stages.ingest.dataset import Source
 from stages.ingest.scenes.captions import Sentence, describe
 from stages.ingest.scenes.layout import Layout, compose
 from stages.ingest.scenes.lexicon import surface
@@ -56,10 +55,6 @@ class SceneDataset:
         """SHA-256, in hex, of the generator's version and the settings: all that decides the records."""
         settings = ["relmill.scenes", GENERATOR_VERSION, self._seed, self._count, self.name, self._limit]
         return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-
-    def sources(self) -> list[Source]:
-        """Empty: nothing is read from files."""
-        return []
 
     def records(self) -> Iterator[Scene]:
         """One scene a picture, sorted by key; none is ever rejected, and none is drawn."""

@@ -306,19 +306,6 @@ def test_fingerprint_is_of_contents_and_options_not_of_places(tmp_path: Path) ->
     assert len({same, *(other.fingerprint() for other in others)}) == 6
 
 
-def test_sources_tell_a_changed_file(tmp_path: Path) -> None:
-    path = write_coco(tmp_path)
-    dataset = opened(path)
-    (before,) = dataset.sources()
-    assert (before.role, before.path, before.size) == ("annotations", str(path), path.stat().st_size)
-    assert dataset.sources() == [before]
-    os.utime(path, (1, 1))
-    assert dataset.sources() != [before]
-    path.unlink()
-    with pytest.raises(BadInputError, match="no such file"):
-        dataset.sources()
-
-
 def test_limit_takes_the_first_by_key(tmp_path: Path) -> None:
     path = write_coco(tmp_path, images=[IMAGE | {"id": number} for number in (30, 4, 200, 1)])
     assert [record.key for record in read(path)] == ["coco-1", "coco-200", "coco-30", "coco-4"]

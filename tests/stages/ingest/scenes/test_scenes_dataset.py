@@ -20,7 +20,6 @@ def dataset(count=40, seed=3, name="scenes", limit=None):
 def test_is_a_dataset_without_source_files():
     opened: Dataset = dataset()
     assert opened.name == "scenes"
-    assert opened.sources() == []
     assert opened.boxes_are_fractions is False
 
 
