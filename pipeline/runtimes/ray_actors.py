@@ -7,8 +7,9 @@ Plain actors rather than Ray Data, because
 - shards have to be invisible until they are whole, so the sink is ours anyway;
 - a resume needs no actor pool of its own, and no more CPUs than the run did.
 
-The driver holds references and summaries only; no scene passes through it. Everything that fails is run again from
-the plan, so nothing depends on an object that a lost node held.
+The driver holds references and summaries only and reads no scene (Ray keeps objects below 100 kB beside the reference,
+unopened; larger ones stay on the node that made them). Everything that fails is run again from the plan, so nothing
+depends on an object that a lost node held.
 """
 
 import time
