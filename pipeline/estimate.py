@@ -12,6 +12,7 @@ from pipeline.label import Prepared
 from pipeline.meter import Meter
 from pipeline.runtimes import RunContext, Stop, run_units
 from schemas.unit import Unit
+from stages.contract import wants_gpu
 from stages.storage import Folder
 
 
@@ -85,7 +86,7 @@ def estimate(prepared: Prepared, *, num_units: int = 3) -> Estimate:
                 before[name] = busy
             sizes.append(unit.num_records)
             num_bytes += draft.shard.bytes if draft.shard else 0
-    gpu_stages = {stage.name for stage in prepared.stages if getattr(stage, "wants_gpu", False)}
+    gpu_stages = {stage.name for stage in prepared.stages if wants_gpu(stage)}
     projections = tuple(_project(name, samples[name], meter, wants_gpu=name in gpu_stages) for name in names)
     sampled = sum(sizes)
     return Estimate(

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas import SCHEMA_VERSION
-from schemas.job import Job
+from schemas.job import DATASET_PATHS, Job
 from stages.contract import Stage
 from stages.ingest import Dataset
-
-# Where things lie is not what they are: contents are covered by the fingerprint and the identities of the stages.
-_PATH_KEYS = {"annotations", "images", "captions", "instances", "relationships", "classes", "image_data", "sizes"}
 
 
 def job_settings(job: Job, dataset: Dataset, stages: Sequence[Stage]) -> dict[str, Any]:
     """The settings that make two runs the same job, as plain JSON values; recorded in `dataset.json`."""
-    options = job.dataset.model_dump(mode="json", exclude=_PATH_KEYS)
+    # Where things lie is not what they are: contents are covered by the fingerprint and the identities of the stages.
+    options = job.dataset.model_dump(mode="json", exclude=set(DATASET_PATHS))
     return {
         "dataset": {**options, "name": dataset.name, "fingerprint": dataset.fingerprint()},
         "screen": job.screen.model_dump(mode="json"),

@@ -11,10 +11,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
+from typing import TypeVar
 
 from schemas import (
     Dead,
@@ -31,6 +32,8 @@ from stages.contract import Stage
 
 # Pauses before the same call is made again, in seconds: long enough for a store to recover from a burst.
 TRANSIENT_PAUSES_S = (0.2, 1.0, 5.0)
+
+Result = TypeVar("Result")
 
 _TRACEBACK_CHARS = 8000
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
@@ -66,7 +69,7 @@ class StageRunner:
 
     def _settle(self, scenes: list[Scene]) -> list[Outcome]:
         try:
-            return self._call(scenes)
+            return patiently(lambda: self._process(scenes))
         except (UserError, StorageError):
             raise  # the job or the machine is wrong, not this scene: stop the run
         except Exception as error:  # noqa: BLE001 - whatever a stage raises must end on its scene
@@ -83,27 +86,24 @@ class StageRunner:
         half = (len(scenes) + 1) // 2
         return self._settle(scenes[:half]) + self._settle(scenes[half:])
 
-    def _call(self, scenes: list[Scene]) -> list[Outcome]:
-        for pause in TRANSIENT_PAUSES_S:
-            try:
-                return self._process(scenes)
-            except TransientError:
-                time.sleep(pause)
-        return self._process(scenes)
-
     def _process(self, scenes: list[Scene]) -> list[Outcome]:
         with _alarm(self._timeout_s, self.stage.name):
-            outcomes = list(self.stage.process(scenes))
+            outcomes: list[Outcome] = list(self.stage.process(scenes))
         if [outcome.key for outcome in outcomes] != [scene.key for scene in scenes]:
             raise InternalError(
                 f"stage {self.stage.name} returned {len(outcomes)} outcomes for {len(scenes)} scenes, or not in order"
             )
-        return list(outcomes)
+        return outcomes
 
 
-def make_dead(key: str, stage: str, reason: str, detail: str, *, attempts: int = 1) -> Dead:
-    """A dead scene that left no exception behind: its worker died or was ended."""
-    return Dead(key=key, stage=stage, reason=reason, detail=detail, attempts=attempts)
+def patiently(call: Callable[[], Result]) -> Result:
+    """Make a call, and make it again after a pause if the fault was a transient one; the last fault is let through."""
+    for pause in TRANSIENT_PAUSES_S:
+        try:
+            return call()
+        except TransientError:
+            time.sleep(pause)
+    return call()
 
 
 def _dead(scene: Scene, stage: str, error: BaseException) -> Dead:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.records import read_records
-from pipeline.runner import StageRunner
+from pipeline.runner import StageRunner, patiently
 from schemas import Outcome, Scene
 from schemas.unit import Unit
 from stages.contract import Stage
@@ -60,7 +60,7 @@ class StageWorker:
         return results, Summary(len(results), image_bytes, time.perf_counter() - start)
 
     def _planned(self, piece: Piece) -> list[Outcome]:
-        records = read_records(self._folder, piece.unit)
+        records = patiently(lambda: read_records(self._folder, piece.unit))
         return list(records if piece.record is None else records[piece.record : piece.record + 1])
 
     def _stamp(self, outcome: Outcome) -> Outcome:

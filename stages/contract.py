@@ -33,3 +33,8 @@ class Stage(Protocol):
         Raise `OutOfMemoryError` (or let torch's own, or `MemoryError`, through) and the runtime halves the batch;
         raise `TransientError` and it tries again; any other exception is bisected down to the guilty scene.
         """
+
+
+def wants_gpu(stage: Stage) -> bool:
+    """Whether a stage says that it runs on a GPU."""
+    return bool(getattr(stage, "wants_gpu", False))

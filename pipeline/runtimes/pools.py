@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from schemas import UserError
 from schemas.job import RuntimeJob
 from schemas.job.job import PoolJob
-from stages.contract import Stage
+from stages.contract import Stage, wants_gpu
 
 # Shares of the cluster's CPUs that the CPU stages' pools get by default: decoding, parsing and scoring dominate.
 _CPU_SHARES = {"screen": 0.25, "parse": 0.35, "tag": 0.25, "pack": 0.15}
@@ -32,13 +32,13 @@ def pool_sizes(
     Raises:
         UserError: if the cluster cannot hold what the job asks for.
     """
-    wants_gpu = {stage.name for stage in stages if getattr(stage, "wants_gpu", False)}
+    gpu_stages = {stage.name for stage in stages if wants_gpu(stage)}
     num_cpus, num_gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
     pools: Mapping[str, PoolJob] = {str(name): pool for name, pool in runtime.pools.items()}
     workers, gpus = {}, {}
     for name in names:
         pool = pools.get(name, PoolJob())
-        gpus[name] = pool.gpus if pool.gpus is not None else float(name in wants_gpu and num_gpus > 0)
+        gpus[name] = pool.gpus if pool.gpus is not None else float(name in gpu_stages and num_gpus > 0)
         share = num_gpus / gpus[name] if gpus[name] else num_cpus * _CPU_SHARES.get(name, 0.0)
         workers[name] = pool.workers or max(_LEAST.get(name, 1), int(share))
     # Half of an equal share: a cluster that loses half its nodes can still place every worker.

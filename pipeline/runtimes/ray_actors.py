@@ -24,11 +24,11 @@ from ray import exceptions as ray_exceptions
 
 from pipeline.pack_worker import PackWorker
 from pipeline.records import read_records
-from pipeline.runner import make_dead
+from pipeline.runner import patiently
 from pipeline.runtimes.context import RunContext
 from pipeline.runtimes.pools import PoolSize, pool_sizes
 from pipeline.worker import Piece, StageWorker
-from schemas import InternalError, RelmillError, StorageError, TransientError, UserError
+from schemas import Dead, InternalError, RelmillError, StorageError, TransientError, UserError
 from schemas.commit import Commit
 from schemas.unit import Unit
 
@@ -294,7 +294,6 @@ class _Driver:
                 if worker.setup is not None and now - worker.since > _SETUP_TIMEOUT_S and _is_placed(worker):
                     raise UserError(f"stage {pool.name}: a worker did not load within {_SETUP_TIMEOUT_S:g} s")
                 if worker.calls and now - worker.since > self._runtime.timeout_s:
-                    ray.kill(worker.actor)
                     self._bury(pool, worker, reason="timeout")
 
     def _notice_waiting(self) -> None:
@@ -370,13 +369,13 @@ class _Driver:
 
     def _declare_dead(self, pool: _Pool, task: _Task, reason: str) -> None:
         unit, record = task.piece.unit, task.piece.record or 0
-        key = read_records(self._context.folder, unit)[record].key
+        key = patiently(lambda: read_records(self._context.folder, unit))[record].key
         detail = f"the worker of stage {pool.name} died while it had only this scene"
         if reason == "timeout":
             detail = (
                 f"stage {pool.name} took longer than runtime.timeout_s = {self._runtime.timeout_s:g} s for this scene"
             )
-        dead = make_dead(key, pool.name, reason, detail, attempts=task.deaths)
+        dead = Dead(key, pool.name, reason, detail, attempts=task.deaths)
         self._arrived(self._units[unit.number], record, ray.put([dead]))
 
     def _start(self, index: int) -> _Worker:

@@ -1,6 +1,7 @@
 """The job file."""
 
 from schemas.job.dataset import (
+    DATASET_PATHS,
     CocoDataset,
     DatasetJob,
     HicoDetDataset,
@@ -17,6 +18,7 @@ from schemas.job.load import build_job, load_job, resolve_path
 from schemas.job.stages import BlipCaptions, CaptionJob, GivenCaptions, ParseJob, PriorTagger, ScreenJob, TagJob
 
 __all__ = [
+    "DATASET_PATHS",
     "BlipCaptions",
     "CaptionJob",
     "CocoDataset",

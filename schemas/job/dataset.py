@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+DATASET_PATHS = ("annotations", "images", "captions", "instances", "relationships", "classes", "image_data")
+"""Keys of `dataset` whose values say where something lies; what it is, the dataset's fingerprint says."""
+
 
 class JobPart(BaseModel):
     """Base of every part of a job file: unknown keys refused, values immutable, the text below a field its help."""

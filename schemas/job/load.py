@@ -10,14 +10,18 @@ import yaml
 from pydantic import ValidationError
 
 from schemas.errors import JobError
+from schemas.job.dataset import DATASET_PATHS
 from schemas.job.job import Job
 
 # Keys whose values are paths: relative ones are meant from where the job file stands.
 _PATHS = {
-    "dataset": ("annotations", "images", "captions", "instances", "relationships", "classes", "image_data"),
+    "dataset": DATASET_PATHS,
     "caption": ("model",),
     "tag": ("prior",),
 }
+
+# Keys whose models are chosen by another key inside (`format`, `backend`).
+_UNIONS = {"dataset", "caption"}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -72,21 +76,9 @@ def build_job(document: dict[str, Any], *, base: str | os.PathLike[str] = ".", n
 
 def _explain(detail: Any) -> str:
     """`tag.prio: unknown key; known keys are ...`, one line per fault."""
-    # pydantic puts the name of the union's branch (`coco`, `blip`) into the location; no such key stands in the file.
-    branches = {
-        "coco",
-        "lvis",
-        "objects365",
-        "hicodet",
-        "vcoco",
-        "openimages",
-        "visual_genome",
-        "triplets",
-        "scenes",
-        "given",
-        "blip",
-    }
-    key = ".".join(str(part) for i, part in enumerate(detail["loc"]) if not (i == 1 and part in branches))
+    # Behind a union's key pydantic puts the name of the branch (`coco`, `blip`); no such key stands in the file.
+    parts = [str(part) for part in detail["loc"]]
+    key = ".".join(parts[:1] + parts[2:] if parts and parts[0] in _UNIONS else parts)
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key (value {detail['input']!r}); remove it or see `relmill schema job`"
     if detail["type"] == "missing":
