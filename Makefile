@@ -33,12 +33,14 @@ format: $(VENV)/lint.stamp  ## Mend what ruff can mend.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# assignment.py needs real data; where there is none, it is left out and says so.
+# These need real data; where there is none, they are left out and say so.
+ON_DATA := benchmarks/assignment.py benchmarks/parse.py benchmarks/parse_recall.py
 bench: $(VENV)/test.stamp  ## Run every benchmark.
-	set -e; for script in $(filter-out benchmarks/assignment.py,$(wildcard benchmarks/*.py)); do \
+	set -e; for script in $(filter-out $(ON_DATA),$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python $$script; done
-	@if test -d '$(DATA)/relations'; then $(BIN)/python benchmarks/assignment.py --data '$(DATA)'; \
-		else echo '== benchmarks/assignment.py left out: no $(DATA)/relations, see CONTRIBUTING.md'; fi
+	@set -e; if test -d '$(DATA)/relations'; then for script in $(ON_DATA); do \
+		echo "== $$script"; $(BIN)/python $$script --data '$(DATA)'; done; \
+		else echo '== $(ON_DATA) left out: no $(DATA)/relations, see CONTRIBUTING.md'; fi
 
 docs: $(VENV)/docs.stamp  ## Build the documentation into site/.
 	$(BIN)/mkdocs build --strict

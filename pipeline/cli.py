@@ -20,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn object-detection datasets into pseudo-labelled scene graphs.",
 )
+evaluate = typer.Typer(no_args_is_help=True, help="Measure against human labels.")
+app.add_typer(evaluate, name="evaluate")
 
 JobFile = Annotated[Path, typer.Argument(help="Job file (YAML); `relmill schema job` describes it.")]
 Overrides = Annotated[
@@ -34,6 +36,7 @@ Seal = Annotated[
     typer.Option("--seal/--no-seal", help="Close the log at the end. Default: only if no scene is dead."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ParsingModel = Annotated[str, typer.Option(help="builtin, an installed spaCy package, or the folder of a pipeline.")]
 Output = Annotated[str, typer.Argument(help="Output folder (path or URL), or the job file that made it.")]
 
 
@@ -219,6 +222,81 @@ def repair(
     )
 
 
+@app.command()
+def parse(
+    file: Annotated[str, typer.Argument(help="Captions, one a line, in UTF-8; - is standard input.")] = "-",
+    jobs: Annotated[int, typer.Option(help="Processes that parse.")] = 1,
+    model: ParsingModel = "builtin",
+    explain: Annotated[str | None, typer.Option(help="Show the tree of this caption, and which rules apply.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="With --explain: draw the tree to this file.")] = None,
+) -> None:
+    """Read phrases, relations and attributes in captions: a caption a line in, a JSON line out, in order."""
+    from pipeline.explain import explain as run_explain
+    from pipeline.parse_lines import STDIN, print_parses
+
+    if explain is None:
+        if svg is not None:
+            raise UserError("--svg draws the tree of one caption; give it with --explain")
+        print_parses(file, model=model, num_jobs=jobs)
+        return
+    if file != STDIN:
+        raise UserError(f"--explain takes its caption from the command line; leave out {file}")
+    explanation = run_explain(explain, model=model)
+    _say(explanation.to_text())
+    if svg is not None:
+        explanation.write_svg(svg)
+
+
+@evaluate.command("parse")
+def evaluate_parse(
+    gold: Annotated[
+        Path, typer.Option(help="Captions with the relations that people wrote: FACTUAL's CSV or JSON lines.")
+    ],
+    predictions: Annotated[
+        Path | None, typer.Option(help="Lines of `relmill parse` to score; else the gold captions are parsed.")
+    ] = None,
+    model: ParsingModel = "builtin",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples of the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+) -> None:
+    """Score the parser, or lines of `relmill parse`, on captions whose relations people wrote down."""
+    from pipeline.evaluate_parse import evaluate_parse as run_evaluate
+    from pipeline.evaluate_parse import print_evaluation
+    from pipeline.load_parser import load_parser
+
+    result = run_evaluate(
+        gold,
+        predictions=predictions,
+        parse=load_parser(model).parse if predictions is None else None,
+        model=model if predictions is None else "",
+        num_resamples=resamples,
+        seed=seed,
+    )
+    print_evaluation(result)
+    if json_file is not None:
+        _write_json(json_file, result.to_json())
+
+
+@app.command("train-parser")
+def train_parser(
+    treebanks: Annotated[Path, typer.Option(help="Folder with ewt, gum and pud as CoNLL-U; see the model card.")],
+    captions: Annotated[Path, typer.Option(help="FACTUAL's train split, CSV.")],
+    output: Annotated[Path, typer.Option(help="Folder to make; its `model` is what `parse.model` names.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Train the parsing model: on treebanks, then on captions whose parses people's graphs prove. About an hour."""
+    from stages.parse.training import train_parser as run_train
+
+    for number, done in enumerate(run_train(treebanks, captions, output, seed=seed), start=1):
+        scores = "  ".join(f"{name} {value:.1%}" for name, value in done.scores.items())
+        _say(
+            f"round {number}  {done.steps} steps on {done.num_treebank_docs} treebank texts and {done.num_silver} of "
+            f"{done.num_captions} captions  {scores}"
+        )
+    _say(str(output / "model"))
+
+
 @app.command("fit-prior")
 def fit_prior(
     datasets: Annotated[list[Path], typer.Argument(help="YAML files, each with a `dataset:` part like a job's.")],
@@ -303,6 +381,13 @@ def _say_score(output: str) -> None:
             f"{what:8}  precision {row['precision']:.1%} ({low:.1%} to {high:.1%})  recall {row['recall']:.1%} "
             f"({least:.1%} to {most:.1%})  of {row['labelled']} labelled, {row['human']} human"
         )
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}; give --json a file in another folder") from error
 
 
 def _time(seconds: float) -> str:

@@ -30,19 +30,33 @@ def test_the_command_is_installed() -> None:
     assert callable(command.load())
 
 
+PACKAGE_DATA = PROJECT["tool"]["setuptools"]["package-data"]
+
+
+def whole_folder(path: Path) -> Path | None:
+    """The folder of a package that travels whole ("builtin/**"), if the file lies in one."""
+    for package, patterns in PACKAGE_DATA.items():
+        for pattern in patterns:
+            folder = Path(*package.split(".")) / pattern.removesuffix("/**")
+            if pattern.endswith("/**") and folder in path.parents:
+                return folder
+    return None
+
+
 @pytest.mark.parametrize("path", DATA, ids=str)
 def test_data_files_are_found_as_package_resources(path: Path) -> None:
-    resource = files(".".join(path.parent.parts)).joinpath(path.name)
+    package = (whole_folder(path) or path).parent
+    resource = files(".".join(package.parts)).joinpath(*path.relative_to(package).parts)
     assert resource.read_bytes() == (ROOT / path).read_bytes()
 
 
 @pytest.mark.parametrize("path", DATA, ids=str)
 def test_data_files_travel_in_the_wheel(path: Path) -> None:
-    patterns = PROJECT["tool"]["setuptools"]["package-data"]["*"]
-    assert any(path.match(pattern) for pattern in patterns), f"{path}: add its ending to package-data in pyproject.toml"
+    named = any(path.match(pattern) for pattern in PACKAGE_DATA["*"])
+    assert named or whole_folder(path), f"{path}: add its ending to package-data in pyproject.toml"
 
 
-@pytest.mark.parametrize("folder", sorted({path.parent for path in DATA}), ids=str)
+@pytest.mark.parametrize("folder", sorted({(whole_folder(path) or path).parent for path in DATA}), ids=str)
 def test_folders_with_data_are_packages(folder: Path) -> None:
     assert (ROOT / folder / "__init__.py").is_file(), (
         f"{folder} holds data but no __init__.py, so no wheel takes it along"

@@ -17,6 +17,7 @@ from schemas.job.job import Job
 _PATHS = {
     "dataset": DATASET_PATHS,
     "caption": ("model",),
+    "parse": ("model",),
     "tag": ("prior",),
 }
 

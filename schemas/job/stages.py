@@ -69,8 +69,9 @@ CaptionJob = Annotated[GivenCaptions | BlipCaptions, Field(discriminator="backen
 class ParseJob(JobPart):
     """Which parser reads the captions."""
 
-    model: Literal["builtin"] = "builtin"
-    """`builtin` is the rule pipeline that ships with Relmill and needs no download."""
+    model: str = Field(default="builtin", min_length=1)
+    """`builtin` is the spaCy pipeline that ships with Relmill and needs no download; else an installed English spaCy
+    pipeline by its package name, or the folder of one (Universal Dependencies or ClearNLP labels)."""
 
 
 class PriorTagger(JobPart):

@@ -1,7 +1,7 @@
-"""The word lists of the rule parser, and the forms and lemmas derived from them.
+"""The word lists of the parser, and the verb forms and noun lemmas derived from them.
 
-`lexicon.json` holds what cannot be computed: closed classes, caption verbs, irregular forms, and the nouns whose kind
-(person, clothing, ...) decides who does what. Regular forms are computed here.
+`lexicon.json` holds what cannot be computed: caption verbs, irregular forms, prepositions of several words, and nouns
+whose kind (person, clothing, ...) decides who does what. Regular forms are computed here.
 """
 
 import json
@@ -15,23 +15,15 @@ _VOWELS = "aeiou"
 
 
 @dataclass(frozen=True, slots=True)
-class VerbForm:
-    """What an inflected form is: its lemma and its Penn tags, e.g. `held` is VBD and VBN of `hold`."""
-
-    lemma: str
-    tags: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Word sets by name, verb forms, and multiword prepositions; all in lower case."""
+    """Word sets and maps by name, verb forms, and prepositions of several words; all in lower case."""
 
     words: Mapping[str, frozenset[str]]
     maps: Mapping[str, Mapping[str, Any]]
-    verb_forms: Mapping[str, VerbForm]
+    verb_forms: Mapping[str, str]
+    """Inflected form to lemma."""
     multiword_prepositions: Mapping[tuple[str, ...], str]
     """Word sequence to canonical preposition."""
-    longest_preposition: int
 
     def noun_lemma(self, noun: str) -> tuple[str, bool]:
         """Lemma of a noun form and whether the form is plural: `benches` is (`bench`, True)."""
@@ -51,13 +43,17 @@ class Lexicon:
             return noun[:-2], True
         return noun[:-1], True
 
-    def guess_verb(self, word: str) -> VerbForm | None:
-        """The verb behind an unlisted -ing or -ed form, by spelling alone; None if there is no vowel left before it."""
-        for ending, tags in (("ing", frozenset({"VBG"})), ("ed", frozenset({"VBD", "VBN"}))):
-            stem = word[: -len(ending)]
-            if word.endswith(ending) and len(stem) > 2 and word.isalpha() and any(c in _VOWELS + "y" for c in stem):
-                return VerbForm(_verb_of_stem(stem), tags)
-        return None
+    def guess_verb(self, form: str) -> str:
+        """The lemma of an unlisted verb form, by spelling alone."""
+        for ending in ("ing", "ed"):
+            stem = form.removesuffix(ending)
+            if stem != form and len(stem) > 2 and form.isalpha() and any(c in _VOWELS + "y" for c in stem):
+                return _verb_of_stem(stem)
+        if form.endswith("ies") and len(form) > 4:
+            return form[:-3] + "y"
+        if form.endswith(("sses", "xes", "zzes", "ches", "shes")):
+            return form[:-2]
+        return form[:-1] if form.endswith("s") and not form.endswith(("ss", "us", "is")) else form
 
 
 @cache
@@ -67,38 +63,26 @@ def lexicon() -> Lexicon:
     words = {key: frozenset(value) for key, value in document.items() if isinstance(value, list)}
     maps = {key: value for key, value in document.items() if isinstance(value, dict)}
     multiword = {tuple(phrase.split()): canonical for phrase, canonical in maps["multiword_prepositions"].items()}
-    return Lexicon(words, maps, _all_verb_forms(words, maps), multiword, max(len(phrase) for phrase in multiword))
+    return Lexicon(words, maps, _all_verb_forms(words, maps), multiword)
 
 
-def _all_verb_forms(words: Mapping[str, frozenset[str]], maps: Mapping[str, Mapping[str, Any]]) -> dict[str, VerbForm]:
+def _all_verb_forms(words: Mapping[str, frozenset[str]], maps: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     irregular = maps["irregular_verbs"]
-    lemmas = words["regular_verbs"] | words["doubling_verbs"] | words["noun_like_verbs"] | irregular.keys()
-    tags: dict[str, dict[str, set[str]]] = {}
-    for lemma in sorted(lemmas - {"be"}):
-        doubling = lemma in words["doubling_verbs"]
-        past, participle = irregular.get(lemma, [_suffixed(lemma, "ed", doubling=doubling)] * 2)
-        forms = {
-            "VB": lemma,
-            "VBZ": _third_person(lemma),
-            "VBG": _suffixed(lemma, "ing", doubling=doubling),
-            "VBD": past,
-            "VBN": participle,
-        }
-        for tag, form in forms.items():
-            tags.setdefault(form, {}).setdefault(lemma, set()).add(tag)
+    verbs = words["regular_verbs"] | words["doubling_verbs"] | words["noun_like_verbs"] | irregular.keys()
+    readings: dict[str, set[str]] = {}
+    for verb in verbs - {"be"}:
+        doubling = verb in words["doubling_verbs"]
+        past, participle = irregular.get(verb, [_suffixed(verb, "ed", doubling=doubling)] * 2)
+        for form in (verb, _third_person(verb), _suffixed(verb, "ing", doubling=doubling), past, participle):
+            readings.setdefault(form, set()).add(verb)
     # Two verbs may share a form. A lemma owns itself, but for forms that captions use for the other verb.
-    table = {}
-    for form, readings in tags.items():
-        lemma = (
-            form
-            if form in readings and form not in {"saw", "found", "fell", "lay"}
-            else min(readings, key=lambda verb: (form == verb, verb))
-        )
-        table[form] = VerbForm(lemma, frozenset(readings[lemma]))
-    table["lay"] = VerbForm("lie", frozenset({"VB", "VBD"}))
-    table["has"] = VerbForm("have", frozenset({"VBZ"}))
-    table["having"] = VerbForm("have", frozenset({"VBG"}))
-    return table
+    table = {
+        form: form
+        if form in lemmas and form not in {"saw", "found", "fell", "lay"}
+        else min(lemmas, key=lambda lemma: (form == lemma, lemma))
+        for form, lemmas in readings.items()
+    }
+    return table | {"lay": "lie", "has": "have", "having": "have"}
 
 
 def _suffixed(lemma: str, suffix: str, *, doubling: bool) -> str:
@@ -138,4 +122,8 @@ def _verb_of_stem(stem: str) -> str:
         return stem + "e"
     if stem.endswith(("v", "c", "g", "u")) and not stem.endswith("ng"):
         return stem + "e"
-    return stem
+    # situate, crumple, raise: what a stem of some length lost as well.
+    long_at = stem.endswith("at") and len(stem) > 5
+    consonant_l = stem[-1] == "l" and stem[-2] not in _VOWELS + "lrw"
+    vowels_s = stem[-1] == "s" and stem[-2] in _VOWELS and stem[-3] in _VOWELS
+    return stem + "e" if long_at or consonant_l or vowels_s else stem

@@ -34,6 +34,13 @@ def test_urls_and_hub_names_stay_as_they_are(write):
     assert job.tag.prior == "builtin"
 
 
+def test_a_parsing_model_is_a_folder_if_one_stands_there(write, tmp_path):
+    job_file = write(MINIMAL + "parse: {model: en_parser}\n")
+    assert load_job(job_file).parse.model == "en_parser"
+    (tmp_path / "en_parser").mkdir()
+    assert load_job(job_file).parse.model == str(tmp_path / "en_parser")
+
+
 def test_overrides_are_yaml_and_reach_nested_keys(write):
     job = load_job(write(MINIMAL), ["tag.min_score=0.25", "runtime.pools.parse.workers=3", "dataset.pixels=false"])
     assert job.tag.min_score == 0.25
