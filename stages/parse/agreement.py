@@ -60,8 +60,7 @@ def _tag_of_clause(tree: Tree, word: int) -> str | None:
 
 
 def _acts(noun: str) -> bool:
-    words, lemma = lexicon().words, noun_lemma(noun)
-    return lemma in words["person_nouns"] or lemma in words["animal_nouns"]
+    return lexicon().is_animate(noun_lemma(noun))
 
 
 def _free(tree: Tree, verb: int, tag: str) -> None:
@@ -82,9 +81,7 @@ def _free(tree: Tree, verb: int, tag: str) -> None:
     else:
         tree.move(noun, above, dep, subtype)
         tree.move(verb, _root(tree, noun) if finite else noun, "acl")
-        for child in list(tree.children[above]):  # what stands behind the verb is the verb's
-            if child > verb and tree.dep[child] in {"obl", "nmod", "advmod", "obj"}:
-                tree.move(child, verb, "obl" if tree.dep[child] == "nmod" else tree.dep[child])
+        _take_over(tree, verb, above, {"obl", "nmod", "advmod", "obj"})
     tree.subtype[noun] = ""
     tree.pos[verb], tree.tag[verb] = "VERB", tag
     for child in list(tree.children[verb]):
@@ -94,6 +91,13 @@ def _free(tree: Tree, verb: int, tag: str) -> None:
             tree.move(child, verb, "obl" if tree.kids(child, "case") else "obj")
         elif child > verb and tree.tag[child] == "RP":
             tree.move(child, verb, "compound", "prt")
+
+
+def _take_over(tree: Tree, verb: int, former: int, deps: set[str]) -> None:
+    """What stands behind the verb is the verb's, whatever it hung on."""
+    for child in tree.kids(former, *deps):
+        if child > verb:
+            tree.move(child, verb, "obl" if tree.dep[child] == "nmod" else tree.dep[child])
 
 
 def _mend_plain_clause(tree: Tree, verb: int) -> None:
@@ -128,9 +132,8 @@ def _mend_second_clause(tree: Tree, verb: int) -> None:
     if not (finite or bare) or tree.pos[clause] != "VERB" or tree.is_above(verb, clause):
         return
     if tree.pos[above] in NOMINAL:
-        for child in [*tree.children[clause], *tree.children[above]]:  # what stands behind the verb is the verb's
-            if child > verb and tree.dep[child] in {"obl", "advmod", "nmod"}:
-                tree.move(child, verb, "obl" if tree.dep[child] == "nmod" else tree.dep[child])
+        for former in (clause, above):
+            _take_over(tree, verb, former, {"obl", "advmod", "nmod"})
     if clause != verb:
         tree.move(verb, clause, "conj")
     tree.pos[verb], tree.tag[verb] = "VERB", "VBZ" if bare else tree.tag[verb]

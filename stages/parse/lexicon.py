@@ -25,6 +25,10 @@ class Lexicon:
     multiword_prepositions: Mapping[tuple[str, ...], str]
     """Word sequence to canonical preposition."""
 
+    def is_animate(self, lemma: str) -> bool:
+        """Whether a noun names a person or an animal."""
+        return lemma in self.words["person_nouns"] or lemma in self.words["animal_nouns"]
+
     def noun_lemma(self, noun: str) -> tuple[str, bool]:
         """Lemma of a noun form and whether the form is plural: `benches` is (`bench`, True)."""
         irregular = self.maps["irregular_plurals"].get(noun)

@@ -100,8 +100,7 @@ class Reading:
 
     def is_animate(self, word: int) -> bool:
         """Whether a noun names a person or an animal."""
-        lemma = self.lemma(word)
-        return lemma in self.sets["person_nouns"] or lemma in self.sets["animal_nouns"]
+        return lexicon().is_animate(self.lemma(word))
 
     def is_worn(self, subject: int, object_: int) -> bool:
         """Whether the object is clothing and the subject can wear it."""

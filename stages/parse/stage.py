@@ -42,7 +42,7 @@ class Parser:
         if self._parser is None:
             self.setup()
         assert self._parser is not None
-        texts = list(dict.fromkeys(caption.text for scene in scenes for caption in scene.captions))
+        texts = [caption.text for scene in scenes for caption in scene.captions]
         parsed = dict(zip(texts, self._parser.parse(texts), strict=True))
         return [_with_parses(scene, [parsed[caption.text] for caption in scene.captions]) for scene in scenes]
 

@@ -99,7 +99,8 @@ def _modifier_roles(r: Reading, triples: Sequence[Triple]) -> Iterator[tuple[str
 def _of_roles(r: Reading, triples: Sequence[Triple]) -> Iterator[tuple[str, str]]:
     """Noun before "of", and what the annotator made of it and the noun behind."""
     tree = r.tree
-    ends = {(_name(s).split()[-1], p, _name(o).split()[-1]) for s, p, o in triples if s and o and p != "is"}
+    # A list: of two relations between the same things the first counts, and a set has no first.
+    ends = [(_name(s).split()[-1], p, _name(o).split()[-1]) for s, p, o in triples if s and o and p != "is"]
     said = {(_name(s).split()[-1], o) for s, p, o in triples if p == "is"}
     things = {name.split()[-1] for name in _names(triples)}
     for word in range(len(tree)):

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from shutil import copyfile
 from typing import TYPE_CHECKING
 
 from schemas import BadInputError
@@ -75,7 +74,6 @@ def train_parser(
     gold = read_factual(str(captions))
     base = [doc for name in TRAIN for doc in treebank_docs(list(read_treebank(_treebank(treebanks, name))))]
     dev = [doc for name in DEV for doc in read_treebank(_treebank(treebanks, name))]
-    lemmas = lemmas_to_json(verb_forms(base))
     rounds = output / "rounds"
     rounds.mkdir(parents=True)
     _store(dev, rounds / "dev.spacy")
@@ -93,12 +91,13 @@ def train_parser(
         conventions = count_conventions(
             (Tree.of(doc), list(caption.tuples)) for caption, doc in zip(gold, docs, strict=True)
         )
-        silver = list(proved(zip(gold, docs, strict=True), conventions))
-        (folder / "model-best" / CONVENTIONS_FILE).write_bytes(conventions.to_json())
-        words = "\n".join(known_words([*base, *docs]))
-        (folder / "model-best" / WORDS_FILE).write_text(words + "\n", encoding="utf-8")
-        (folder / "model-best" / LEMMAS_FILE).write_bytes(lemmas)
-    _ship(folder / "model-best", output / "model")
+        if number < len(steps):
+            silver = list(proved(zip(gold, docs, strict=True), conventions))
+    model = output / "model"
+    _ship(nlp, model)
+    (model / CONVENTIONS_FILE).write_bytes(conventions.to_json())
+    (model / WORDS_FILE).write_text("\n".join(known_words([*base, *docs])) + "\n", encoding="utf-8")
+    (model / LEMMAS_FILE).write_bytes(lemmas_to_json(verb_forms(base)))
     return done
 
 
@@ -153,13 +152,10 @@ def _load(folder: Path) -> "Language":
         return spacy.load(folder)
 
 
-def _ship(best: Path, model: Path) -> None:
-    """The pipeline without the paths of the machine that trained it."""
-    nlp = _load(best)
+def _ship(nlp: "Language", model: Path) -> None:
+    """Write the pipeline without the paths of the machine that trained it."""
     nlp.config["paths"] = dict.fromkeys(nlp.config["paths"])
     nlp.to_disk(model)
-    for name in (CONVENTIONS_FILE, WORDS_FILE, LEMMAS_FILE):
-        copyfile(best / name, model / name)
 
 
 def _train(corpus: Path, dev: Path, folder: Path, *, num_steps: int, seed: int) -> dict[str, float]:
