@@ -66,7 +66,7 @@ $(VENV)/base.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
-	$(INSTALL) -e '.[blip,s3]' --group test
+	$(INSTALL) -e '.[blip,plot,s3]' --group test
 	@touch $@ $(VENV)/base.stamp
 
 $(VENV)/lint.stamp: $(VENV)/base.stamp

@@ -37,6 +37,23 @@ Seal = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ParsingModel = Annotated[str, typer.Option(help="builtin, an installed spaCy package, or the folder of a pipeline.")]
+GroundTruth = Annotated[str, typer.Option(help="What people asserted: a file, or an output of `relmill label`.")]
+Predictions = Annotated[str, typer.Option(help="What is to be judged: a file, or an output of `relmill label`.")]
+Classes = Annotated[
+    str | None,
+    typer.Option(help='Class names, JSON {"objects": [...], "predicates": [...]}; else the truth names them.'),
+]
+Preset = Annotated[
+    list[str] | None,
+    typer.Option(help="Set of conventions to report. Repeatable. Default: official, and corrected if there is one."),
+]
+Convention = Annotated[
+    list[str] | None,
+    typer.Option(help="Change a convention in each of them: --convention ap=all_points. Repeatable; see the docs."),
+]
+ToJson = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")]
+ToCsv = Annotated[Path | None, typer.Option("--csv", help="Write a row a class to this file.")]
+ToPlot = Annotated[Path | None, typer.Option("--plot", help="Draw the classes by frequency to this .svg or .png.")]
 Output = Annotated[str, typer.Argument(help="Output folder (path or URL), or the job file that made it.")]
 
 
@@ -261,8 +278,8 @@ def evaluate_parse(
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
 ) -> None:
     """Score the parser, or lines of `relmill parse`, on captions whose relations people wrote down."""
-    from pipeline.evaluate_parse import evaluate_parse as run_evaluate
-    from pipeline.evaluate_parse import print_evaluation
+    from pipeline.evaluate.parse import evaluate_parse as run_evaluate
+    from pipeline.evaluate.parse import print_evaluation
     from pipeline.load_parser import load_parser
 
     result = run_evaluate(
@@ -276,6 +293,130 @@ def evaluate_parse(
     print_evaluation(result)
     if json_file is not None:
         _write_json(json_file, result.to_json())
+
+
+@evaluate.command("hicodet")
+def evaluate_hicodet(
+    ground_truth: GroundTruth,
+    predictions: Predictions,
+    split: Annotated[
+        str, typer.Option(help="Groups to report: full, nf, uc_rf, uc_nf or uo; nf also drops subjects not a person.")
+    ] = "full",
+    preset: Preset = None,
+    convention: Convention = None,
+    json_file: ToJson = None,
+    csv_file: ToCsv = None,
+    plot: ToPlot = None,
+) -> None:
+    """HICO-DET: average precision of human-object interactions."""
+    from pipeline.evaluate.hicodet import evaluate_hicodet as run_evaluate
+    from pipeline.evaluate.run import Files
+
+    files = Files(ground_truth, predictions)
+    result = run_evaluate(files, split=split, presets=preset or (), conventions=convention or ())
+    _show_evaluation(result, json_file, csv_file, plot)
+
+
+@evaluate.command("vcoco")
+def evaluate_vcoco(
+    ground_truth: Annotated[str, typer.Option(help="V-COCO's verb file of a split, such as vcoco_test.json.")],
+    instances: Annotated[str, typer.Option(help="COCO's instances, such as instances_vcoco_all_2014.json.")],
+    predictions: Annotated[
+        str, typer.Option(help="A list with an entry a person, as JSON or as the published pickle.")
+    ],
+    ids: Annotated[
+        str | None, typer.Option(help="Image ids of the split, one a line; else all of the verb file.")
+    ] = None,
+    nan_scores: Annotated[
+        str, typer.Option(help="A score that is not a number: error, or skip as the official code does.")
+    ] = "error",
+    preset: Preset = None,
+    convention: Convention = None,
+    json_file: ToJson = None,
+    csv_file: ToCsv = None,
+    plot: ToPlot = None,
+) -> None:
+    """V-COCO: role AP in scenarios 1 and 2, and agent AP."""
+    from pipeline.evaluate.vcoco import VCocoFiles
+    from pipeline.evaluate.vcoco import evaluate_vcoco as run_evaluate
+
+    result = run_evaluate(
+        VCocoFiles(ground_truth, instances, predictions, ids),
+        nan_scores=nan_scores,
+        presets=preset or (),
+        conventions=convention or (),
+    )
+    _show_evaluation(result, json_file, csv_file, plot)
+
+
+@evaluate.command("openimages")
+def evaluate_openimages(
+    ground_truth: GroundTruth,
+    predictions: Predictions,
+    definition: Annotated[
+        str, typer.Option(help="Of what AP is: predicate, or triplet (class) as RLIPv2 has it.")
+    ] = "predicate",
+    classes: Classes = None,
+    preset: Preset = None,
+    convention: Convention = None,
+    json_file: ToJson = None,
+    csv_file: ToCsv = None,
+    plot: ToPlot = None,
+) -> None:
+    """OpenImages relationships: R@50, weighted AP of relations and phrases, and their weighted sum."""
+    from pipeline.evaluate.openimages import evaluate_openimages as run_evaluate
+    from pipeline.evaluate.run import Files
+
+    result = run_evaluate(
+        Files(ground_truth, predictions),
+        definition=definition,
+        classes=classes,
+        presets=preset or (),
+        conventions=convention or (),
+    )
+    _show_evaluation(result, json_file, csv_file, plot)
+
+
+@evaluate.command("sgg")
+def evaluate_sgg(
+    ground_truth: GroundTruth,
+    predictions: Predictions,
+    mode: Annotated[str, typer.Option(help="What the model was told: sgdet, sgcls, predcls or phrdet.")] = "sgdet",
+    training: Annotated[
+        str | None, typer.Option(help="Training annotations; relations whose classes never met there are zero-shot.")
+    ] = None,
+    classes: Classes = None,
+    preset: Preset = None,
+    convention: Convention = None,
+    json_file: ToJson = None,
+    csv_file: ToCsv = None,
+    plot: ToPlot = None,
+) -> None:
+    """Scene graphs as on VG150: recall and mean recall at K, with and without graph constraint."""
+    from pipeline.evaluate.run import Files
+    from pipeline.evaluate.scene_graph import evaluate_scene_graph as run_evaluate
+
+    result = run_evaluate(
+        Files(ground_truth, predictions),
+        mode=mode,
+        training=training,
+        classes=classes,
+        presets=preset or (),
+        conventions=convention or (),
+    )
+    _show_evaluation(result, json_file, csv_file, plot)
+
+
+@app.command("split-hicodet")
+def split_hicodet(
+    annotations: Annotated[Path, typer.Argument(help="HICO-DET's training annotations: PPDM's list, or triplets.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the files.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the few-shot subsets.")] = 0,
+) -> None:
+    """Make the zero-shot (UC-RF, UC-NF, UO) and few-shot (1 %, 10 %) training sets of HICO-DET."""
+    from pipeline.split_hicodet import split_hicodet as run_split
+
+    _say(str(run_split(annotations, output, seed=seed)))
 
 
 @app.command("train-parser")
@@ -381,6 +522,20 @@ def _say_score(output: str) -> None:
             f"{what:8}  precision {row['precision']:.1%} ({low:.1%} to {high:.1%})  recall {row['recall']:.1%} "
             f"({least:.1%} to {most:.1%})  of {row['labelled']} labelled, {row['human']} human"
         )
+
+
+def _show_evaluation(result: Any, json_file: Path | None, csv_file: Path | None, plot: Path | None) -> None:
+    from pipeline.evaluate.evaluation import write_text
+
+    _say(result.to_text())
+    if json_file is not None:
+        _write_json(json_file, result.to_json())
+    if csv_file is not None:
+        write_text(csv_file, result.to_csv())
+    if plot is not None:
+        from pipeline.evaluate.plot import plot_scores
+
+        plot_scores(plot, result.scores, title=result.title)
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.identity import differences
-from schemas import BadInputError, ConflictError
-from schemas.commit import DATASET_VERSION, Commit, Counts
-from stages.pack import CommitLog
+from schemas import ConflictError
+from schemas.commit import Commit, Counts
+from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
 
 
@@ -117,23 +117,6 @@ def check_dataset_file(folder: Folder, *, job: str, settings: dict[str, Any]) ->
             f"{folder}: holds the output of another job. Choose another `output`, or change back:\n  "
             + "\n  ".join(lines or ["(dataset.json of an unknown version)"])
         )
-
-
-def read_dataset_file(folder: Folder) -> dict[str, Any]:
-    """`dataset.json` of an output.
-
-    Raises:
-        BadInputError: if there is none, or it is not one.
-    """
-    try:
-        document = json.loads(folder.read("dataset.json"))
-    except FileNotFoundError as error:
-        raise BadInputError(f"{folder}: no dataset.json here; not an output folder of relmill label") from error
-    except ValueError as error:
-        raise BadInputError(f"{folder.path('dataset.json')}: not valid JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("schema") != DATASET_VERSION:
-        raise BadInputError(f"{folder.path('dataset.json')}: schema is not {DATASET_VERSION!r}")
-    return document
 
 
 def _claim_name(number: int) -> str:

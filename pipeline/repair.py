@@ -3,8 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from pipeline.ledger import read_dataset_file
-from stages.pack import CommitLog
+from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
 
 _FOLDERS = ("shards", "index", "dead", "tmp")

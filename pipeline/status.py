@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from pipeline.ledger import read_dataset_file
 from pipeline.plan import open_plan
 from schemas import BadInputError
 from schemas.commit import Counts
-from stages.pack import CommitLog
+from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
 
 

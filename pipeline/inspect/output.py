@@ -10,11 +10,10 @@ from typing import Any
 from pipeline.inspect.find_scene import absent_key, find_row
 from pipeline.inspect.inspection import Inspection
 from pipeline.inspect.shard_file import ShardFile, open_shard_file
-from pipeline.ledger import read_dataset_file
 from pipeline.report.sample import committed_scene, sample_output, spread
 from pipeline.show.draw import draw_scene
 from schemas import BadInputError, RelmillError, Scene, UserError
-from stages.pack import CommitLog
+from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
 
 _SAMPLE_SCENES = 200

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.ledger import read_dataset_file
 from pipeline.meter import Meter
 from pipeline.report.page import choose_examples, render_page
 from pipeline.report.sample import Sample, is_label, row_relations, sample_output
 from schemas import RelmillError
 from stages.evaluate import LabelScore
+from stages.pack import read_dataset_file
 from stages.storage import Folder
 
 REPORT_VERSION = "relmill.report/1"

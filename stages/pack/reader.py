@@ -10,9 +10,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import BadInputError, Scene, scene_from_json
-from schemas.commit import Commit, FileEntry
+from schemas.commit import DATASET_VERSION, Commit, FileEntry
 from stages.pack.commit_log import CommitLog
 from stages.storage import Folder
+
+
+def read_dataset_file(folder: Folder) -> dict[str, Any]:
+    """`dataset.json` of an output.
+
+    Raises:
+        BadInputError: if there is none, or it is not one.
+    """
+    try:
+        document = json.loads(folder.read("dataset.json"))
+    except FileNotFoundError as error:
+        raise BadInputError(f"{folder}: no dataset.json here; not an output folder of relmill label") from error
+    except ValueError as error:
+        raise BadInputError(f"{folder.path('dataset.json')}: not valid JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != DATASET_VERSION:
+        raise BadInputError(f"{folder.path('dataset.json')}: schema is not {DATASET_VERSION!r}")
+    return document
 
 
 def read_index(folder: Folder, commit: Commit, *, most: int | None = None) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.evaluate_parse import evaluate_parse
+from pipeline.evaluate.parse import evaluate_parse
 from stages.parse import CaptionParser
 from stages.parse.row_ops import one_blas_thread
 from stages.parse.training.treebank import read_treebank

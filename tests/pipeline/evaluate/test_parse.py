@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.evaluate_parse import evaluate_parse, print_evaluation
+from pipeline.evaluate.parse import evaluate_parse, print_evaluation
 from schemas import BadInputError, InternalError
 from stages.parse.parsed import Parse, ParsedAttribute, ParsedPhrase, ParsedRelation
 

@@ -1,0 +1,1 @@
+"""`relmill evaluate`: files in, the papers' tables out."""

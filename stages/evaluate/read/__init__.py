@@ -1,0 +1,27 @@
+"""Ground truths and predictions in the layouts that people have them in, checked, one image at a time."""
+
+from stages.evaluate.read.open import (
+    Layout,
+    ReadPrediction,
+    ReadTruth,
+    classes_of_truth,
+    layout_of,
+    must_exist,
+    read_classes,
+    read_predictions,
+    read_truths,
+)
+from stages.evaluate.read.raw import Notes
+
+__all__ = [
+    "Layout",
+    "Notes",
+    "ReadPrediction",
+    "ReadTruth",
+    "classes_of_truth",
+    "layout_of",
+    "must_exist",
+    "read_classes",
+    "read_predictions",
+    "read_truths",
+]

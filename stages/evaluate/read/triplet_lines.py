@@ -1,0 +1,98 @@
+"""Triplets, one image a line: Relmill's interchange layout, for predictions with a score behind each triplet.
+
+    truth        {"image": "1.jpg", "triplets": [["person", [x1, y1, x2, y2], "ride", "horse", [x1, y1, x2, y2]], ...]}
+    predictions  {"image": "1.jpg", "triplets": [["person", [x1, y1, x2, y2], "ride", "horse", [x1, y1, x2, y2], 0.9]]}
+
+Equal names with equal boxes are one box. `file_name` or `image_id` may stand for `image`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from schemas import BadInputError
+from stages.evaluate.detections import LabelSpace
+from stages.evaluate.read.arrays import elements, image_of
+from stages.evaluate.read.codes import Codes
+from stages.evaluate.read.raw import Fields, RawImage, Reading
+from stages.ingest.draft import shown
+
+TRUTH = '{"image": "1.jpg", "triplets": [[subject, box, predicate, object, box], ...]}'
+PREDICTIONS = '{"image": "1.jpg", "triplets": [[subject, box, predicate, object, box, score], ...]}'
+
+
+def triplets_reading(space: LabelSpace) -> Reading:
+    """Classes by name, as the benchmark or as Relmill writes it."""
+    return Reading(
+        Codes(space.objects, {}, canonical=True, predicates=False),
+        Codes(space.predicates, {}, canonical=True, predicates=True),
+        leave_out_unknown=False,
+    )
+
+
+def read_triplet_lines(path: str, *, layout: str) -> Iterator[RawImage]:
+    """The images of a file, in its order. `layout` is `TRUTH` or `PREDICTIONS`.
+
+    Raises:
+        BadInputError: if a line is of another layout; names file, line and field.
+    """
+    length = 5 if layout == TRUTH else 6
+    for where, entry in elements(path, layout):
+        triplets = entry.get("triplets")
+        if not isinstance(triplets, list):
+            raise BadInputError(f"{where}: triplets is {shown(triplets)}; expected a list, as in {layout}")
+        boxes = _Boxes()
+        for index, triplet in enumerate(triplets):
+            if not isinstance(triplet, list) or len(triplet) != length:
+                raise BadInputError(f"{where}: triplets[{index}] is {shown(triplet)}; expected it as in {layout}")
+            boxes.add(f"triplets[{index}]", triplet)
+        yield RawImage(
+            where,
+            image_of(where, entry),
+            boxes.fields,
+            boxes=boxes.boxes,
+            labels=boxes.names,
+            subjects=boxes.subjects,
+            objects=boxes.objects,
+            predicates=[triplet[2] for triplet in triplets],
+            scores=[triplet[5] for triplet in triplets] if layout == PREDICTIONS else (),
+        )
+
+
+class _Boxes:
+    """The boxes of an image's triplets, each once, and where each was first written."""
+
+    def __init__(self) -> None:
+        self.boxes: list[Any] = []
+        self.names: list[Any] = []
+        self.subjects: list[int] = []
+        self.objects: list[int] = []
+        self._first_at: list[tuple[str, int]] = []
+        self._place: dict[str, int] = {}
+
+    def add(self, where: str, triplet: list[Any]) -> None:
+        self.subjects.append(self._box(triplet[0], triplet[1], where, 0))
+        self.objects.append(self._box(triplet[3], triplet[4], where, 3))
+
+    @property
+    def fields(self) -> Fields:
+        def of_box(offset: int) -> Any:
+            return lambda i: f"{self._first_at[i][0]}[{self._first_at[i][1] + offset}]"
+
+        return Fields(
+            box=of_box(1),
+            label=of_box(0),
+            subject=lambda i: f"triplets[{i}][0]",
+            object=lambda i: f"triplets[{i}][3]",
+            predicate=lambda i: f"triplets[{i}][2]",
+            score=lambda i: f"triplets[{i}][5]",
+            box_score=of_box(1),
+        )
+
+    def _box(self, name: Any, box: Any, where: str, position: int) -> int:
+        # Whatever stands there has a repr; what is wrong with it is found by the checks.
+        place = self._place.setdefault(f"{name!r} {box!r}", len(self.boxes))
+        if place == len(self.boxes):
+            self.boxes.append(box)
+            self.names.append(name)
+            self._first_at.append((where, position))
+        return place
