@@ -87,9 +87,7 @@ class PlainLoop:
             prediction.relations.tolist(), prediction.scores.tolist(), strict=True
         ):
             allowed = CLASSES.table[labels[object_], verb] >= 0
-            ranked.append(
-                {"subject": subject, "object": object_, "verb": verb, "score": score if allowed else 0.0}
-            )
+            ranked.append({"subject": subject, "object": object_, "verb": verb, "score": score if allowed else 0.0})
         ranked.sort(key=lambda one: one["score"], reverse=True)
         overlaps: dict[int, dict[int, float]] = {}
         for i, box in enumerate(boxes):
@@ -98,7 +96,7 @@ class PlainLoop:
                 if overlap >= 0.5:
                     overlaps.setdefault(i, {})[j] = overlap
         truths = truth.relations.tolist()
-        for subject, object_, verb in truths:
+        for _, object_, verb in truths:
             self.positives[true_labels[object_], verb] += 1
         taken = [False] * len(truths)
         for one in ranked[:100]:
@@ -160,8 +158,10 @@ def compare(arguments: argparse.Namespace) -> None:
     score = evaluator.score()
     ours = time.perf_counter() - start
     # Scores of four digits tie; the loop takes ties in the order of the file, so the figures agree nearly.
-    print(f"{arguments.loop_images} images: loop {of_loop:.2f} s (mAP {figure:.4f}), ours {ours:.3f} s "
-          f"(mAP {score.figures['mAP']:.4f}): {of_loop / ours:.0f} times as fast")
+    print(
+        f"{arguments.loop_images} images: loop {of_loop:.2f} s (mAP {figure:.4f}), ours {ours:.3f} s "
+        f"(mAP {score.figures['mAP']:.4f}): {of_loop / ours:.0f} times as fast"
+    )
 
 
 def from_file(arguments: argparse.Namespace) -> None:
@@ -176,7 +176,8 @@ def from_file(arguments: argparse.Namespace) -> None:
                 }) + "\n")  # fmt: skip
                 file.write(json.dumps({
                     "image": f"{index}.jpg", "boxes": prediction.boxes.tolist(), "labels": prediction.labels.tolist(),
-                    "sub_ids": list(range(0, 2 * arguments.pairs, 2)), "obj_ids": list(range(1, 2 * arguments.pairs, 2)),
+                    "sub_ids": list(range(0, 2 * arguments.pairs, 2)),
+                    "obj_ids": list(range(1, 2 * arguments.pairs, 2)),
                     "verb_scores": prediction.scores.reshape(-1, len(names.predicates)).tolist(),
                 }) + "\n")  # fmt: skip
         size = path.stat().st_size
@@ -193,8 +194,10 @@ def from_file(arguments: argparse.Namespace) -> None:
         )  # fmt: skip
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"relmill evaluate hicodet on a file of {size / 1e6:.0f} MB: {seconds:.1f} s, peak {peak:.0f} MB; "
-          f"parsing the JSON alone {parse:.1f} s")
+    print(
+        f"relmill evaluate hicodet on a file of {size / 1e6:.0f} MB: {seconds:.1f} s, peak {peak:.0f} MB; "
+        f"parsing the JSON alone {parse:.1f} s"
+    )
 
 
 def growth(arguments: argparse.Namespace) -> None:
@@ -205,8 +208,10 @@ def growth(arguments: argparse.Namespace) -> None:
         result = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
         line = json.loads(result.stdout.splitlines()[-1])
         first = first or line["seconds"]
-        print(f"{times}x: {line['images']} images in {line['seconds']:.1f} s ({line['seconds'] / first:.2f} times), "
-              f"peak {line['peak_mb']:.0f} MB")
+        print(
+            f"{times}x: {line['images']} images in {line['seconds']:.1f} s ({line['seconds'] / first:.2f} times), "
+            f"peak {line['peak_mb']:.0f} MB"
+        )
 
 
 def main() -> None:

@@ -407,6 +407,42 @@ def evaluate_sgg(
     _show_evaluation(result, json_file, csv_file, plot)
 
 
+@evaluate.command("labels")
+def evaluate_labels(
+    predictions: Annotated[str, typer.Option(help="Output of `relmill label` whose labels are to be judged.")],
+    ground_truth: Annotated[
+        str | None,
+        typer.Option(help="Another output, with human relations of the same scenes; else its own are taken."),
+    ] = None,
+    convention: Annotated[
+        list[str] | None, typer.Option(help="truth=spoken_pairs, use=probability, iou_threshold=..., num_bins=...")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Bootstrap resamples of the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    json_file: ToJson = None,
+    csv_file: ToCsv = None,
+) -> None:
+    """Pseudo-labels: precision, recall, AP and calibration against human relations, by source and predicate."""
+    from pipeline.evaluate.conventions import parted
+    from pipeline.evaluate.evaluation import write_text
+    from pipeline.evaluate.labels import evaluate_labels as run_evaluate
+    from stages.evaluate.benchmark import with_choices
+    from stages.evaluate.label_score import LabelConventions
+
+    result = run_evaluate(
+        predictions,
+        ground_truth,
+        conventions=with_choices(LabelConventions(), parted(convention or ()), benchmark="labels"),
+        num_resamples=resamples,
+        seed=seed,
+    )
+    _say(result.to_text())
+    if json_file is not None:
+        _write_json(json_file, result.to_json())
+    if csv_file is not None:
+        write_text(csv_file, result.to_csv())
+
+
 @app.command("split-hicodet")
 def split_hicodet(
     annotations: Annotated[Path, typer.Argument(help="HICO-DET's training annotations: PPDM's list, or triplets.")],

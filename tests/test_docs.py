@@ -150,3 +150,32 @@ def test_a_program_that_reads_shards_runs(
         assert len(namespace["files"]("out", "shard")) == 2
     else:
         assert capsys.readouterr().out.strip()
+
+
+def convention_tables() -> Iterator[Any]:
+    from stages.evaluate import hicodet, openimages, openimages_triplets, scene_graph, vcoco
+    from stages.evaluate.label_score import LabelConventions
+
+    page = (ROOT / "docs" / "tasks" / "evaluate.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| (?:convention.*|`--convention`.*)\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)
+    modules = (hicodet, vcoco, openimages, openimages_triplets, scene_graph)
+    for module, table in zip(modules, tables[:-1], strict=True):
+        presets: Any = module.PRESETS
+        yield pytest.param(table, presets["official"], presets["corrected"], id=module.__name__)
+    yield pytest.param(tables[-1], LabelConventions(), None, id="labels")
+
+
+@pytest.mark.parametrize(("table", "official", "corrected"), convention_tables())
+def test_the_conventions_of_the_evaluation_page_are_the_evaluators(table: str, official: Any, corrected: Any) -> None:
+    import dataclasses
+
+    documented = {}
+    for line in table.splitlines():
+        name, *values = (cell.strip().strip("`") for cell in line.strip("|").split("|"))
+        documented[name] = (values[0], values[1] if corrected is not None else "")
+    expected = {}
+    for field in dataclasses.fields(official):
+        default = str(getattr(official, field.name))
+        mended = default if corrected is None else str(getattr(corrected, field.name))
+        expected[field.name] = (default, "" if mended == default else mended)
+    assert documented == expected

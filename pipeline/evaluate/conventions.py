@@ -27,7 +27,7 @@ def chosen_conventions(
         if name not in presets:
             raise UserError(f"--preset {name}: {benchmark} has {', '.join(presets)}")
     wanted = list(dict.fromkeys(names)) or [name for name in ("official", "corrected") if name in presets]
-    values = dict(_parted(choice) for choice in choices)
+    values = parted(choices)
     return {name: with_choices(presets[name], values, benchmark=benchmark) for name in wanted}
 
 
@@ -36,8 +36,16 @@ def as_values(conventions: Any) -> dict[str, Any]:
     return dataclasses.asdict(conventions)
 
 
-def _parted(choice: str) -> tuple[str, str]:
-    name, equals, value = choice.partition("=")
-    if not equals or not name:
-        raise UserError(f"--convention {choice!r}: give name=value, such as ap=all_points")
-    return name.strip(), value.strip()
+def parted(choices: Sequence[str]) -> dict[str, str]:
+    """`name=value`, each, as names with values; the last of a name counts.
+
+    Raises:
+        UserError: if one is not of that form.
+    """
+    values = {}
+    for choice in choices:
+        name, equals, value = choice.partition("=")
+        if not equals or not name:
+            raise UserError(f"--convention {choice!r}: give name=value, such as ap=all_points")
+        values[name.strip()] = value.strip()
+    return values

@@ -89,7 +89,7 @@ class Evaluation:
         known = sum(row.value is not None for row in first.classes)
         head = [
             f"{self.title}, in percent",
-            *_table([*inputs, *settings]),
+            *table_lines([*inputs, *settings]),
             *self.coverage.lines(),
             f"{known} of {len(first.classes)} classes have something to find",
         ]
@@ -103,8 +103,8 @@ class Evaluation:
             for name in next(iter(self.conventions.values()))
             if len({repr(chosen[name]) for chosen in self.conventions.values()}) > 1
         ]
-        tail = ["", *_table([["conventions that differ", *[""] * len(names)], *differing])] if differing else []
-        return "\n".join([*head, "", *_table([["", *names], *figures], right=True), *tail])
+        tail = ["", *table_lines([["conventions that differ", *[""] * len(names)], *differing])] if differing else []
+        return "\n".join([*head, "", *table_lines([["", *names], *figures], right=True), *tail])
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -149,7 +149,7 @@ def write_text(path: Path, text: str) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}; give a file in another folder") from error
 
 
-def _table(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
+def table_lines(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
     """Rows of equally many cells as lines; with `right`, all columns but the first are flush right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
     return [

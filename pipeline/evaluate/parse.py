@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.evaluate.evaluation import table_lines
 from schemas import BadInputError, InternalError
 from stages.evaluate.caption_lines import (
     GOLD_LAYOUT,
@@ -60,15 +61,12 @@ class ParseEvaluation:
 
     def to_text(self) -> str:
         """A table for a terminal: percentages, each with its 95 % interval."""
-        rows = self.rows()
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         head = [
             f"gold   {self.gold}: {self.score.num_captions} captions, {_HEADINGS[self.format]}",
             f"model  {self.model}",
             f"score  F1, or the share of captions, in percent (95 % interval of {self.num_resamples} resamples)",
         ]
-        return "\n".join([*head, "", *table])
+        return "\n".join([*head, "", *table_lines(self.rows())])
 
 
 def evaluate_parse(

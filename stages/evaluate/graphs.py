@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.evaluate.estimate import Estimate
 from stages.evaluate.synonyms import share_synset
 from stages.parse.lemmas import noun_lemma
 
@@ -104,18 +105,6 @@ def head_noun(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with its 95 % interval, both in [0, 1]. None where there was nothing to measure it on."""
-
-    value: float | None
-    interval: tuple[float, float] | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {"value": self.value, "interval_95": self.interval}
-
-
-@dataclass(frozen=True, slots=True)
 class TupleScore:
     """Tuples read, tuples of the gold graphs, and those in both, over all captions; a tuple counts once a caption."""
 
@@ -162,11 +151,11 @@ class GraphScore:
         for name, title in _WHOLE_GRAPH.items():
             estimate: Estimate | None = getattr(self, name)
             if estimate is not None:
-                rows.append((title, "", "", _percent(estimate), f"{self.num_captions} captions"))
+                rows.append((title, "", "", estimate.to_text(), f"{self.num_captions} captions"))
         for name, title in _TUPLES.items():
             score: TupleScore | None = getattr(self, name)
             if score is not None:
-                rates = (_percent(score.precision), _percent(score.recall), _percent(score.f1))
+                rates = (score.precision.to_text(), score.recall.to_text(), score.f1.to_text())
                 rows.append((title, *rates, f"{score.predicted} read, {score.gold} gold"))
         return rows
 
@@ -387,12 +376,3 @@ def _tuple_score(sums: _Sums, metric: str) -> TupleScore:
         recall=_ratio(matched, gold),
         f1=_ratio(2 * matched, predicted + gold),
     )
-
-
-def _percent(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "-"
-    if estimate.interval is None:
-        return f"{100 * estimate.value:.1f}"
-    low, high = estimate.interval
-    return f"{100 * estimate.value:.1f} ({100 * low:.1f} to {100 * high:.1f})"

@@ -21,7 +21,7 @@ from stages.evaluate.average_precision import Interpolation, Ties, precision_rec
 from stages.evaluate.benchmark import BenchmarkScore, ClassScore, mean
 from stages.evaluate.boxes import BoxEdges, iou_matrix, touch_only
 from stages.evaluate.detections import Bools, Floats, ImagePrediction, ImageTruth, Ints, merged_truth
-from stages.evaluate.hicodet_classes import HicoClasses, Split, hico_classes
+from stages.evaluate.hicodet_classes import RARE_BELOW, HicoClasses, Split, hico_classes
 from stages.evaluate.matching import best_truths, relation_overlaps, same_triplets
 from stages.evaluate.ranking import best_by_target, best_first, keep_apart, pair_overlaps
 
@@ -37,7 +37,9 @@ class HicoConventions:
     max_triplets: int = 100
     """Of an image the best so many are ranked, whatever the class."""
     zero_scores: Literal["count", "drop"] = "count"
-    """Whether a verb with score 0 is a prediction. It is none where the object does not allow the verb."""
+    """Whether a verb with score 0 is a prediction."""
+    impossible_verbs: Literal["drop", "rank"] = "drop"
+    """Verbs that HICO-DET does not have for the object: never ranked, or ranked and right nowhere."""
     ties: Ties = "together"
     images_without_truth: Literal["ignore", "count"] = "ignore"
     """False positives on images without any true box."""
@@ -49,7 +51,10 @@ class HicoConventions:
     """`known_object`: a class is evaluated on the images that have its object."""
     subjects: Literal["any", "person"] = "any"
     """`person`: subjects of another class are dropped before ranking, as in RLIPv2's zero-shot evaluation."""
+    rare_below: int = RARE_BELOW
+    """Interactions with fewer training instances are rare."""
     nms: Literal["none", "pair"] = "none"
+    """`pair`: of triplets of one class whose boxes overlap, only the best is kept, as in RLIPv2."""
     nms_threshold: float = 0.7
     nms_subject_power: float = 1.0
     nms_object_power: float = 0.5
@@ -95,7 +100,7 @@ class HicoEvaluator:
     def score(self) -> BenchmarkScore:
         """Average precision by interaction, and its means over the split's groups."""
         interactions, scores, hits = self._collected()
-        groups = self._classes.groups(self._split)
+        groups = self._classes.groups(self._split, rare_below=self._conventions.rare_below)
         rows = []
         for number, found in enumerate(rows_by_class(interactions, len(groups))):
             num_truths = int(self._num_truths[number])
@@ -122,6 +127,8 @@ class HicoEvaluator:
         chosen = self._conventions
         subject, object_, predicate = prediction.relations.T
         allowed = self._table[prediction.labels[object_], predicate] >= 0
+        if chosen.impossible_verbs == "rank":
+            allowed = np.ones(len(predicate), dtype=np.bool_)
         if chosen.zero_scores == "drop":
             allowed &= prediction.scores > 0
         if chosen.subjects == "person":

@@ -50,10 +50,10 @@ class HicoClasses:
         object_, predicate = self.interactions[interaction]
         return f"{self.space.predicates[predicate]} {self.space.objects[object_]}"
 
-    def groups(self, split: Split) -> tuple[str, ...]:
+    def groups(self, split: Split, *, rare_below: int = RARE_BELOW) -> tuple[str, ...]:
         """For each interaction the group that the split's table puts it in."""
         if split in ("full", "nf"):
-            return tuple("rare" if count < RARE_BELOW else "non-rare" for count in self.num_train)
+            return tuple("rare" if count < rare_below else "non-rare" for count in self.num_train)
         unseen = self.unseen[split]
         return tuple("unseen" if number in unseen else "seen" for number in range(len(self.interactions)))
 

@@ -106,6 +106,8 @@ class VCocoConventions:
     """False positives on images without a true person."""
     zero_role_boxes: Literal["pixel", "nothing"] = "pixel"
     """Whether a role box of zeros can find a true box."""
+    people_without_role: Literal["count", "leave_out"] = "count"
+    """Of those who do the action, people with nobody and nothing in the role: positives for it, or not looked at."""
     numbers: Literal["float32", "float64"] = "float32"
     """What boxes and scores are rounded to before they are compared. Precision and recall are always float64."""
 
@@ -130,11 +132,13 @@ class VCocoEvaluator:
         columns = [(number, place) for number, action in enumerate(actions) for place in range(len(action.roles))]
         self._action_of, self._place_of = np.array(columns, dtype=np.int64).reshape(-1, 2).T
         self._num_doing = np.zeros(len(actions), dtype=np.int64)
+        self._num_in_role = np.zeros(len(columns), dtype=np.int64)
         self._found = [self._missed(VCocoPrediction.nobody(actions))]
 
     def add(self, truth: VCocoImageTruth, prediction: VCocoPrediction) -> None:
         """Count an image; one without predictions as `VCocoPrediction.nobody`."""
         self._num_doing += (truth.labels == 1).sum(axis=0)
+        self._num_in_role += self._positives(truth).sum(axis=0)
         if len(prediction.people) == 0:
             return
         if len(truth.people) == 0:
@@ -151,9 +155,11 @@ class VCocoEvaluator:
             for column, (number, place) in enumerate(zip(self._action_of, self._place_of, strict=True)):
                 action = self._actions[number]
                 name = f"{action.name} {action.roles[place]}"
-                rows.append(self._class_score(name, scenario, number, roles[:, column], found[:, column]))
+                positives = int(self._num_in_role[column])
+                rows.append(self._class_score(name, scenario, positives, roles[:, column], found[:, column]))
         for number, action in enumerate(self._actions):
-            rows.append(self._class_score(action.name, AGENT, number, agents[:, number], agent_hits[:, number]))
+            positives = int(self._num_doing[number])
+            rows.append(self._class_score(action.name, AGENT, positives, agents[:, number], agent_hits[:, number]))
         figures = {scenario: _mean_of(rows, scenario) for scenario in SCENARIOS}
         for scenario in SCENARIOS:
             figures[f"{scenario} without {_POINT}"] = _mean_of(rows, scenario, without=f"{_POINT} ")
@@ -178,6 +184,7 @@ class VCocoEvaluator:
         fits = self._fits(truth, person, does[:, self._action_of], roles)
         # A copy, because a view would keep all the boxes in memory.
         role_scores = roles[..., 4].copy()
+        role_scores[does[:, self._action_of] & ~self._positives(truth)[person]] = np.nan
         role_hits = (_best_of_each(person, one, role_scores) for one in fits)
         return _Counted(agent_scores, role_scores, _best_of_each(person, does, agent_scores), *role_hits)
 
@@ -194,6 +201,17 @@ class VCocoEvaluator:
     def _rounded(self, values: Floats) -> Floats:
         return values.astype(self._conventions.numbers)
 
+    def _positives(self, truth: VCocoImageTruth) -> Bools:
+        """(N, C) whom there is to find in a role."""
+        does: Bools = truth.labels[:, self._action_of] == 1
+        if self._conventions.people_without_role == "leave_out":
+            does &= self._in_role(truth)
+        return does
+
+    def _in_role(self, truth: VCocoImageTruth) -> Bools:
+        """(N, C) whether there is a box in the role."""
+        return np.asarray(~np.all(np.isnan(truth.role_boxes[:, self._action_of, self._place_of]), axis=-1))
+
     def _fits(self, truth: VCocoImageTruth, person: Ints, does: Bools, roles: Floats) -> tuple[Bools, Bools]:
         """(K, C) by scenario, whether action and role are right.
 
@@ -204,7 +222,7 @@ class VCocoEvaluator:
         """
         chosen = self._conventions
         true_boxes = self._rounded(truth.role_boxes[:, self._action_of, self._place_of])
-        exists: Bools = ~np.all(np.isnan(true_boxes), axis=-1)
+        exists = self._in_role(truth)
         zeros: Bools = np.all(roles[..., :4] == 0, axis=-1)
         silent: Bools = zeros | np.all(np.isnan(roles[..., :4]), axis=-1)
 
@@ -224,18 +242,17 @@ class VCocoEvaluator:
         nobody_there = ~exists[person]
         return does & np.where(nobody_there, silent, overlaps), does & (nobody_there | overlaps)
 
-    def _class_score(self, name: str, measure: str, action: int, scores: Floats, hits: Bools) -> ClassScore:
+    def _class_score(self, name: str, measure: str, positives: int, scores: Floats, hits: Bools) -> ClassScore:
         """Scores that are not a number are no predictions, as in the official code."""
-        num_doing = int(self._num_doing[action])
         predicted = ~np.isnan(scores)
-        curve = precision_recall(scores[predicted], hits[predicted], max(num_doing, 1), ties=self._conventions.ties)
+        curve = precision_recall(scores[predicted], hits[predicted], max(positives, 1), ties=self._conventions.ties)
         return ClassScore(
             name=name,
             group="",
             measure=measure,
-            value=curve.average_precision(self._conventions.ap) if num_doing else None,
-            max_recall=curve.max_recall if num_doing else None,
-            num_truths=num_doing,
+            value=curve.average_precision(self._conventions.ap) if positives else None,
+            max_recall=curve.max_recall if positives else None,
+            num_truths=positives,
             num_predictions=int(predicted.sum()),
         )
 

@@ -8,17 +8,18 @@ from typing import Any, Literal
 
 from schemas import BadInputError, UserError
 from stages.evaluate.detections import ImagePrediction, ImageTruth, LabelSpace
-from stages.evaluate.read import arrays, coco_relations, hoi_list, shards, triplet_lines
+from stages.evaluate.read import arrays, coco_relations, hico_instances, hoi_list, shards, triplet_lines
 from stages.evaluate.read.raw import Notes, RawImage, Reading, to_prediction, to_truth
 from stages.ingest.draft import shown
 from stages.ingest.files import open_text
-from stages.ingest.json_stream import json_array, starts_with
+from stages.ingest.json_stream import json_array, json_lists, starts_with
 from stages.storage import Folder
 
-Layout = Literal["hoi_list", "arrays", "triplets", "coco_relations", "shards"]
+Layout = Literal["hoi_list", "hico_instances", "arrays", "triplets", "coco_relations", "shards"]
 
 _TOLD_BY: Mapping[Layout, set[str]] = {
     "hoi_list": {"hoi_annotation", "hoi_prediction"},
+    "hico_instances": {"annotation", "filenames"},
     "arrays": {"boxes"},
     "triplets": {"triplets"},
     "coco_relations": {"images", "annotations", "relations"},
@@ -26,7 +27,7 @@ _TOLD_BY: Mapping[Layout, set[str]] = {
 
 _EXPECTED = (
     "an output folder of relmill label, a list as PPDM and qpic write it, arrays, triplets or COCO with relations; "
-    "docs/tasks/evaluate.md shows each"
+    "the page `Evaluate` of the documentation shows each"
 )
 
 
@@ -85,8 +86,10 @@ def _first_entry(path: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
-        # An object over several lines; should it be something else, its reader says where it goes wrong.
-        return {"images": []} if line.startswith("{") else line
+        # An object over several lines: the first list in it that one of our layouts has.
+        names = {name for keys in _TOLD_BY.values() for name in keys}
+        first = next(json_lists(path, names, layout=_EXPECTED), None) if line.startswith("{") else None
+        return line if first is None else {first[0]: []}
 
 
 def read_truths(path: str, space: LabelSpace, notes: Notes) -> Iterator[ReadTruth]:
@@ -151,6 +154,10 @@ def read_classes(path: str) -> LabelSpace:
     return LabelSpace(tuple(lists[0] or ()), tuple(lists[1] or ()))
 
 
+def _no_predictions(path: str) -> Iterator[RawImage]:
+    raise BadInputError(f"{path}: a ground truth of HICO-DET, which holds no predictions; expected {_EXPECTED}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Format:
     """How the files of a layout are read."""
@@ -165,6 +172,11 @@ _FORMATS: Mapping[Layout, _Format] = {
         hoi_list.hoi_list_reading,
         lambda path: hoi_list.read_hoi_list(path, layout=hoi_list.TRUTH),
         lambda path, _: hoi_list.read_hoi_list(path, layout=hoi_list.PREDICTIONS),
+    ),
+    "hico_instances": _Format(
+        triplet_lines.triplets_reading,
+        hico_instances.read_hico_instances,
+        lambda path, _: _no_predictions(path),
     ),
     "arrays": _Format(
         arrays.arrays_reading,

@@ -7,13 +7,13 @@ Equal names with equal boxes are one box. `file_name` or `image_id` may stand fo
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from schemas import BadInputError
 from stages.evaluate.detections import LabelSpace
 from stages.evaluate.read.arrays import elements, image_of
+from stages.evaluate.read.boxes_once import BoxesOnce
 from stages.evaluate.read.codes import Codes
-from stages.evaluate.read.raw import Fields, RawImage, Reading
+from stages.evaluate.read.raw import RawImage, Reading
 from stages.ingest.draft import shown
 
 TRUTH = '{"image": "1.jpg", "triplets": [[subject, box, predicate, object, box], ...]}'
@@ -40,15 +40,18 @@ def read_triplet_lines(path: str, *, layout: str) -> Iterator[RawImage]:
         triplets = entry.get("triplets")
         if not isinstance(triplets, list):
             raise BadInputError(f"{where}: triplets is {shown(triplets)}; expected a list, as in {layout}")
-        boxes = _Boxes()
+        boxes = BoxesOnce()
         for index, triplet in enumerate(triplets):
             if not isinstance(triplet, list) or len(triplet) != length:
                 raise BadInputError(f"{where}: triplets[{index}] is {shown(triplet)}; expected it as in {layout}")
-            boxes.add(f"triplets[{index}]", triplet)
+            boxes.add(
+                (triplet[0], triplet[1], f"triplets[{index}][0]", f"triplets[{index}][1]"),
+                (triplet[3], triplet[4], f"triplets[{index}][3]", f"triplets[{index}][4]"),
+            )
         yield RawImage(
             where,
             image_of(where, entry),
-            boxes.fields,
+            boxes.fields(predicate=lambda i: f"triplets[{i}][2]", score=lambda i: f"triplets[{i}][5]"),
             boxes=boxes.boxes,
             labels=boxes.names,
             subjects=boxes.subjects,
@@ -56,43 +59,3 @@ def read_triplet_lines(path: str, *, layout: str) -> Iterator[RawImage]:
             predicates=[triplet[2] for triplet in triplets],
             scores=[triplet[5] for triplet in triplets] if layout == PREDICTIONS else (),
         )
-
-
-class _Boxes:
-    """The boxes of an image's triplets, each once, and where each was first written."""
-
-    def __init__(self) -> None:
-        self.boxes: list[Any] = []
-        self.names: list[Any] = []
-        self.subjects: list[int] = []
-        self.objects: list[int] = []
-        self._first_at: list[tuple[str, int]] = []
-        self._place: dict[str, int] = {}
-
-    def add(self, where: str, triplet: list[Any]) -> None:
-        self.subjects.append(self._box(triplet[0], triplet[1], where, 0))
-        self.objects.append(self._box(triplet[3], triplet[4], where, 3))
-
-    @property
-    def fields(self) -> Fields:
-        def of_box(offset: int) -> Any:
-            return lambda i: f"{self._first_at[i][0]}[{self._first_at[i][1] + offset}]"
-
-        return Fields(
-            box=of_box(1),
-            label=of_box(0),
-            subject=lambda i: f"triplets[{i}][0]",
-            object=lambda i: f"triplets[{i}][3]",
-            predicate=lambda i: f"triplets[{i}][2]",
-            score=lambda i: f"triplets[{i}][5]",
-            box_score=of_box(1),
-        )
-
-    def _box(self, name: Any, box: Any, where: str, position: int) -> int:
-        # Whatever stands there has a repr; what is wrong with it is found by the checks.
-        place = self._place.setdefault(f"{name!r} {box!r}", len(self.boxes))
-        if place == len(self.boxes):
-            self.boxes.append(box)
-            self.names.append(name)
-            self._first_at.append((where, position))
-        return place

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import BadInputError
-from stages.evaluate.graphs import Estimate, SceneGraph, TupleScore, as_compared, largest_matching, score_graphs, spice
+from stages.evaluate.estimate import Estimate
+from stages.evaluate.graphs import SceneGraph, TupleScore, as_compared, largest_matching, score_graphs, spice
 from stages.evaluate.synonyms import share_synset
 from stages.evaluate.synonyms.build import build_synonyms, words_of_captions
 

@@ -161,9 +161,15 @@ def test_a_verb_with_score_zero_is_a_prediction_unless_said_otherwise():
 
 def test_verbs_that_the_object_does_not_allow_take_no_place():
     eaten = image_prediction(RIDER.boxes, [PERSON, BICYCLE], [(0, 1, SPACE.predicates.index("eat"))], [0.99])
-    assert average_precision(
-        [(RIDER, together(eaten, rider(0.5)))], "ride bicycle", HicoConventions(max_triplets=1)
-    ) == pytest.approx(1)
+    images = [(RIDER, together(eaten, rider(0.5)))]
+    assert average_precision(images, "ride bicycle", HicoConventions(max_triplets=1)) == pytest.approx(1)
+    ranked = HicoConventions(max_triplets=1, impossible_verbs="rank")
+    assert average_precision(images, "ride bicycle", ranked) == 0
+
+
+def test_what_is_rare_may_be_chosen():
+    rows = scored([(RIDER, rider(0.5))], HicoConventions(rare_below=10**6)).classes
+    assert {row.group for row in rows} == {"rare"}
 
 
 def test_false_positives_on_images_without_truth_are_ignored_officially_and_counted_when_mended():

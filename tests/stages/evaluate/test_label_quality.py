@@ -14,13 +14,8 @@ from schemas import BadInputError, Image, Region, Relation, Scene, UserError
 from stages.evaluate import FalsePositives, LabelScore
 from stages.evaluate.average_precision import precision_recall
 from stages.evaluate.benchmark import with_choices
-from stages.evaluate.label_quality import (
-    SOURCES,
-    Bootstrap,
-    LabelConventions,
-    LabelQuality,
-    QualityScore,
-)
+from stages.evaluate.label_quality import LabelQuality
+from stages.evaluate.label_score import SOURCES, Bootstrap, LabelConventions, QualityScore
 
 FEW = Bootstrap(num_resamples=20, num_ap_resamples=10)
 SPOKEN = LabelConventions(truth="spoken_pairs")

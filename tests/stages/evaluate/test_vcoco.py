@@ -158,6 +158,19 @@ def test_scenario_1_wants_no_box_where_nothing_plays_the_role_and_scenario_2_tak
         assert ap(score, "hit obj", "AP role scenario 1") == ap(score, "hit obj", "AP role scenario 2") == 1.0
 
 
+def test_people_without_the_role_are_positives_for_it_unless_left_out() -> None:
+    with_bat = (LEFT, {"hit": 1}, {HIT_INSTR: BAT})
+    without = (RIGHT, {"hit": 1}, {HIT_OBJ: BALL})
+    images = [(truth(with_bat, without), predicted((LEFT, 0.5, {HIT_INSTR: BAT}), (RIGHT, 0.9, {HIT_INSTR: BAT})))]
+    official = scored(images)
+    assert [row.num_truths for row in official.classes if row.name == "hit instr"] == [2, 2]
+    assert ap(official, "hit instr", "AP role scenario 1") == 0.25  # the second of two is right, one of two is found
+    left_out = scored(images, VCocoConventions(people_without_role="leave_out"))
+    assert [row.num_truths for row in left_out.classes if row.name == "hit instr"] == [1, 1]
+    assert ap(left_out, "hit instr", "AP role scenario 1") == ap(left_out, "hit instr", "AP role scenario 2") == 1.0
+    assert ap(left_out, "hit", "AP agent") == 1.0
+
+
 def test_a_role_of_another_box_is_wrong_in_both_scenarios() -> None:
     score = scored([(truth((LEFT, {"hit": 1}, {HIT_OBJ: BALL})), predicted((LEFT, 0.5, {HIT_OBJ: BAT})))])
     assert ap(score, "hit obj", "AP role scenario 1") == ap(score, "hit obj", "AP role scenario 2") == 0.0

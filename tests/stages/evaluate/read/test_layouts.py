@@ -151,6 +151,52 @@ def test_the_truth_of_the_same_layouts(tmp_path):
         assert found.truth.relations.tolist() == [[0, 1, RIDE]]
 
 
+def instances(**changes):
+    """HICO-DET's truth as fredzzhang/hicodet has it: pixels count from 1."""
+    document = {
+        "annotation": [
+            {"boxes_h": [[2, 3, 31, 61]] * 2, "boxes_o": [[6, 21, 51, 71]] * 2, "object": [1, 1], "verb": [0, 1]},
+            {"boxes_h": [], "boxes_o": [], "object": [], "verb": []},
+        ],
+        "filenames": ["b.jpg", "c.jpg"],
+        "objects": ["person", "bicycle"],
+        "verbs": ["ride", "hold"],
+        "empty": [1],
+    }
+    return {**document, **changes}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_hico_instances_count_pixels_from_one(tmp_path, indent):
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(instances(), indent=indent))
+    first, second = read_truths(str(path), SPACE, Notes())
+    assert first.truth.boxes.tolist() == BOXES
+    assert first.truth.relations.tolist() == [[0, 1, RIDE], [0, 1, HOLD]]
+    assert (second.image, len(second.truth.boxes)) == ("c", 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filenames": ["b.jpg"]}, "2 annotations and 1 filenames"),
+        ({"objects": ["person"]}, r"annotation\[0\] \(b\): object\[0\] is 1; expected one of 80 names"),
+        ({"verbs": ["ride", "levitate"]}, r"verb\[1\] is 'levitate'"),
+        ({"annotation": [{"boxes_h": [[1, 2, 3, 4]]}, {}]}, r"annotation\[0\] is .* expected lists boxes_h, boxes_o"),
+    ],
+    ids=["filenames", "objects", "verbs", "columns"],
+)
+def test_a_fault_in_hico_instances_is_told(tmp_path, changes, message):
+    path = written(tmp_path, instances(**changes))
+    with pytest.raises(BadInputError, match=message):
+        list(read_truths(path, SPACE, Notes()))
+
+
+def test_a_truth_is_no_prediction(tmp_path):
+    with pytest.raises(BadInputError, match="holds no predictions"):
+        read(written(tmp_path, instances()))
+
+
 def test_swapped_corners_in_a_truth_are_kept_and_noted(tmp_path):
     """The published evaluators take them as they are, so an error would keep their users out."""
     notes = Notes()

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from outputs_made import dead, make_output, rejected, riding
 
-from pipeline.evaluate_labels import evaluate_labels
+from pipeline.evaluate.labels import evaluate_labels
 from schemas import BadInputError, Region, Relation, Scene, UserError
 from stages.evaluate import FalsePositives
-from stages.evaluate.label_quality import LabelConventions
+from stages.evaluate.label_score import LabelConventions
 from stages.storage import Folder
 
 FEW = {"num_resamples": 20, "num_ap_resamples": 10}

@@ -2,23 +2,20 @@
 
 import csv
 import io
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Any
 
-from pipeline.report.sample import committed_rows, is_label
-from schemas import BadInputError, Image, Region, Relation, Scene, UserError
+from pipeline.evaluate.evaluation import table_lines
+from pipeline.evaluate.label_outputs import HumanRelations, Output
+from pipeline.report.sample import is_label
+from schemas import BadInputError
 from stages.evaluate.calibration import Bin
-from stages.evaluate.graphs import Estimate
-from stages.evaluate.label_quality import COUNTS, Bootstrap, LabelConventions, LabelQuality, QualityRow, QualityScore
-from stages.pack import CommitLog, read_dataset_file
-from stages.storage import Folder
+from stages.evaluate.estimate import Estimate
+from stages.evaluate.label_quality import LabelQuality
+from stages.evaluate.label_score import COUNTS, Bootstrap, LabelConventions, QualityRow, QualityScore
 
 _MOST_PREDICATES = 20
-_SOURCES = get_args(Relation.__annotations__["source"])
-_STATES = get_args(Relation.__annotations__["state"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +74,10 @@ class LabelsEvaluation:
         which = f"predicate, {len(shown)} of {len(predicates)}" if len(shown) < len(predicates) else "predicate"
         parts = [
             self._head(),
-            _table(_overall(self.score)),
-            _table(_rates("source", self.score.by_source)),
-            _table(_rates(which, shown)),
-            _table(_reliability(self.score.overall.reliability_width)),
+            table_lines(_overall(self.score)),
+            table_lines(_rates("source", self.score.by_source)),
+            table_lines(_rates(which, shown)),
+            table_lines(_reliability(self.score.overall.reliability_width)),
         ]
         return "\n\n".join("\n".join(part) for part in parts)
 
@@ -138,8 +135,8 @@ def evaluate_labels(
     """
     quality = LabelQuality(conventions)
     bootstrap = Bootstrap(num_resamples=num_resamples, num_ap_resamples=num_ap_resamples, seed=seed)
-    output = _Output(predictions)
-    truth = None if ground_truth is None else _Truth(_Output(ground_truth))
+    output = Output(predictions)
+    truth = None if ground_truth is None else HumanRelations(Output(ground_truth))
     num_shared = num_unknown = 0
     for place, scene in output.scenes():
         try:
@@ -178,155 +175,6 @@ def evaluate_labels(
     )
 
 
-# Reading
-
-
-class _Output:
-    """The scenes of an output, as far as its indexes hold them."""
-
-    def __init__(self, url: str) -> None:
-        self._folder = Folder(url)
-        try:
-            self.job = str(read_dataset_file(self._folder)["job"])
-        except PermissionError as error:
-            raise _forbidden(url, error) from error
-        self.sealed = False
-        """Known once `scenes` has come to its end."""
-
-    def scenes(self) -> Iterator[tuple[str, Scene]]:
-        """Every committed scene, with the name of its index for messages."""
-        number = 0
-        try:
-            for commit in CommitLog(self._folder).entries():
-                number += 1
-                self.sealed = commit.sealed
-                place = self._folder.path(commit.index.name) if commit.index else ""
-                for row in committed_rows(self._folder, commit):
-                    yield place, _scene(place, row)
-        except PermissionError as error:
-            raise _forbidden(self._folder.url, error) from error
-        if not number:
-            raise BadInputError(f"{self._folder}: nothing is committed yet; run `relmill label`")
-
-
-class _Truth:
-    """The human relations of an output by key, 77 bytes each: boxes, three numbers of names, the state."""
-
-    def __init__(self, output: _Output) -> None:
-        self.job = output.job
-        self._numbers: dict[str, int] = {}
-        self._starts = array("q", [0])
-        self._found = bytearray()
-        self._names: dict[str, int] = {}
-        self._boxes, self._words, self._denied = array("d"), array("i"), array("b")
-        for place, scene in output.scenes():
-            if scene.key in self._numbers:
-                raise BadInputError(f"{place}: scene {scene.key!r} is there twice; keys are unique within an output")
-            self._numbers[scene.key] = len(self._found)
-            self._found.append(0)
-            self._keep(scene)
-        self._texts = list(self._names)
-
-    def find(self, key: str) -> Scene | None:
-        """The scene with that key, only its human relations and their regions; None if the truth does not have it."""
-        number = self._numbers.get(key)
-        if number is None:
-            return None
-        self._found[number] = 1
-        regions, relations = [], []
-        for row in range(self._starts[number], self._starts[number + 1]):
-            subject, predicate, object_ = (self._texts[word] for word in self._words[3 * row : 3 * row + 3])
-            x1, y1, x2, y2, u1, v1, u2, v2 = self._boxes[8 * row : 8 * row + 8]
-            # Regions are compared by name and box, so each relation may have two of its own.
-            regions += [Region(2 * row, subject, (x1, y1, x2, y2)), Region(2 * row + 1, object_, (u1, v1, u2, v2))]
-            state: Literal["asserted", "denied"] = "denied" if self._denied[row] else "asserted"
-            relations.append(Relation(2 * row, 2 * row + 1, predicate, predicate, 1.0, "human", state=state))
-        return Scene(key, Image(""), tuple(regions), relations=tuple(relations))
-
-    @property
-    def num_unfound(self) -> int:
-        """Scenes with a human assertion that nobody asked for."""
-        return sum(
-            not found and not all(self._denied[self._starts[number] : self._starts[number + 1]])
-            for number, found in enumerate(self._found)
-        )
-
-    def _keep(self, scene: Scene) -> None:
-        regions = {region.id: region for region in scene.regions}
-        for relation in scene.relations:
-            if relation.source == "human":
-                ends = regions[relation.subject], regions[relation.object]
-                for word in (ends[0].name, relation.predicate, ends[1].name):
-                    self._words.append(self._names.setdefault(word, len(self._names)))
-                self._boxes.extend((*ends[0].box, *ends[1].box))
-                self._denied.append(relation.state == "denied")
-        self._starts.append(len(self._denied))
-
-
-def _scene(place: str, row: dict[str, Any]) -> Scene:
-    """What an index row says of relations and their regions.
-
-    Raises:
-        BadInputError: naming file, scene, relation, field, value found and expected.
-    """
-    regions: dict[int, Region] = {}
-    relations = []
-    for number, cell in enumerate(row.get("relations") or ()):
-        for field, (fits, expected) in _FIELDS.items():
-            value = cell.get(field)
-            if not fits(value):
-                raise BadInputError(
-                    f"{place}: {row['key']}: relation {number}: {field} is {value!r}; expected {expected}"
-                )
-        for end in ("subject", "object"):
-            x1, y1, x2, y2 = cell[f"{end}_box"]
-            regions[cell[f"{end}_id"]] = Region(cell[f"{end}_id"], cell[end], (x1, y1, x2, y2))
-        relations.append(
-            Relation(
-                subject=cell["subject_id"],
-                object=cell["object_id"],
-                predicate=cell["predicate"],
-                text=cell["predicate"],
-                score=cell["score"],
-                source=cell["source"],
-                probability=cell["probability"],
-                state=cell["state"],
-            )
-        )
-    return Scene(row["key"], Image(""), tuple(regions.values()), relations=tuple(relations))
-
-
-def _is_id(value: Any) -> bool:
-    return type(value) is int
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, float) and 0 <= value <= 1
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(isinstance(x, float) and isfinite(x) for x in value)
-
-
-_FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    **{f"{end}_id": (_is_id, "a whole number") for end in ("subject", "object")},
-    **dict.fromkeys(("subject", "predicate", "object"), (_is_text, "a text")),
-    **{f"{end}_box": (_is_box, "four finite numbers") for end in ("subject", "object")},
-    "score": (_is_share, "a number in [0, 1]"),
-    "probability": (lambda value: value is None or _is_share(value), "a number in [0, 1], or null"),
-    "source": (_SOURCES.__contains__, f"one of {', '.join(_SOURCES)}"),
-    "state": (_STATES.__contains__, f"one of {', '.join(_STATES)}"),
-}
-
-
-def _forbidden(url: str, error: PermissionError) -> UserError:
-    return UserError(f"{url}: may not be read: {error}")
-
-
 # Tables
 
 
@@ -342,13 +190,13 @@ def _overall(score: QualityScore) -> list[tuple[str, ...]]:
         "brier": "Brier score",
     }
     estimates = score.overall.estimates()
-    return [("overall", "percent"), *((title, _percent(estimates[name])) for name, title in titles.items())]
+    return [("overall", "percent"), *((title, estimates[name].to_text()) for name, title in titles.items())]
 
 
 def _rates(title: str, rows: Sequence[QualityRow]) -> list[tuple[str, ...]]:
     table: list[tuple[str, ...]] = [(title, "labels", "human", "precision", "recall", "AP", "ECE")]
     for row in rows:
-        rates = (_percent(one) for one in (row.precision, row.recall, row.ap, row.ece_width))
+        rates = (one.to_text() for one in (row.precision, row.recall, row.ap, row.ece_width))
         table.append((row.name, str(row.num_labels), str(row.num_human), *rates))
     return table
 
@@ -356,20 +204,6 @@ def _rates(title: str, rows: Sequence[QualityRow]) -> list[tuple[str, ...]]:
 def _reliability(bins: Sequence[Bin]) -> list[tuple[str, ...]]:
     table: list[tuple[str, ...]] = [("score", "labels", "mean score", "right")]
     for one in bins:
-        shares = (_percent(Estimate(value, None)) for value in (one.mean_score, one.hit_rate))
+        shares = (Estimate(value, None).to_text() for value in (one.mean_score, one.hit_rate))
         table.append((f"{one.low:.2f} to {one.high:.2f}", str(one.num), *shares))
     return table
-
-
-def _percent(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "-"
-    text = f"{100 * estimate.value:.1f}"
-    if estimate.interval is not None:
-        text += " ({:.1f} to {:.1f})".format(*(100 * bound for bound in estimate.interval))
-    return text
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
