@@ -20,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,22 +74,29 @@ def vectorised(number: int, pairs: int) -> tuple[float, float | None]:
 
 
 class PlainLoop:
-    """The published algorithm: every box with every box, every prediction with every truth, one by one."""
+    """The published algorithm: every box with every box, every prediction with every truth, one by one.
 
-    def __init__(self) -> None:
+    With `suppress`, as RLIPv2 has it: of two triplets of a class whose boxes overlap, the weaker goes.
+    """
+
+    def __init__(self, *, suppress: bool = False) -> None:
+        self.suppress = suppress
         self.found: dict[tuple[int, int], list[tuple[float, bool]]] = defaultdict(list)
         self.positives: dict[tuple[int, int], int] = defaultdict(int)
 
     def add(self, truth: ImageTruth, prediction: ImagePrediction) -> None:
         true_boxes, boxes = truth.boxes.tolist(), prediction.boxes.tolist()
         true_labels, labels = truth.labels.tolist(), prediction.labels.tolist()
-        ranked = []
+        ranked: list[dict[str, Any]] = []
         for (subject, object_, verb), score in zip(
             prediction.relations.tolist(), prediction.scores.tolist(), strict=True
         ):
             allowed = CLASSES.table[labels[object_], verb] >= 0
             ranked.append({"subject": subject, "object": object_, "verb": verb, "score": score if allowed else 0.0})
         ranked.sort(key=lambda one: one["score"], reverse=True)
+        ranked = ranked[:100]
+        if self.suppress:
+            ranked = suppressed(ranked, boxes, labels)
         overlaps: dict[int, dict[int, float]] = {}
         for i, box in enumerate(boxes):
             for j, true_box in enumerate(true_boxes):
@@ -99,7 +107,7 @@ class PlainLoop:
         for _, object_, verb in truths:
             self.positives[true_labels[object_], verb] += 1
         taken = [False] * len(truths)
-        for one in ranked[:100]:
+        for one in ranked:
             best, target = 0.0, -1
             for number, (subject, object_, verb) in enumerate(truths):
                 near_subject = overlaps.get(one["subject"], {})
@@ -130,12 +138,27 @@ class PlainLoop:
         return sum(values) / len(values)
 
 
-def iou(first: list[float], second: list[float]) -> float:
+def suppressed(ranked: list[dict[str, Any]], boxes: list[list[float]], labels: list[int]) -> list[dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+    for one in ranked:
+        of_class = [labels[one["subject"]], labels[one["object"]], one["verb"]]
+        for other in kept:
+            if [labels[other["subject"]], labels[other["object"]], other["verb"]] == of_class:
+                subjects = iou(boxes[one["subject"]], boxes[other["subject"]], touching=True)
+                objects = iou(boxes[one["object"]], boxes[other["object"]], touching=True)
+                if subjects * objects**0.5 > 0.7:
+                    break
+        else:
+            kept.append(one)
+    return kept
+
+
+def iou(first: list[float], second: list[float], *, touching: bool = False) -> float:
     left, top = max(first[0], second[0]), max(first[1], second[1])
     right, bottom = min(first[2], second[2]), min(first[3], second[3])
-    if left >= right or top >= bottom:
+    if not touching and (left >= right or top >= bottom):
         return 0.0
-    shared = (right - left + 1) * (bottom - top + 1)
+    shared = max(right - left + 1, 0) * max(bottom - top + 1, 0)
     areas = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (first, second)]
     return shared / (sum(areas) - shared)
 

@@ -279,9 +279,10 @@ def evaluate_parse(
 ) -> None:
     """Score the parser, or lines of `relmill parse`, on captions whose relations people wrote down."""
     from pipeline.evaluate.parse import evaluate_parse as run_evaluate
-    from pipeline.evaluate.parse import print_evaluation
+    from pipeline.evaluate.result_files import ResultFiles
     from pipeline.load_parser import load_parser
 
+    files = ResultFiles(json_file)
     result = run_evaluate(
         gold,
         predictions=predictions,
@@ -290,9 +291,8 @@ def evaluate_parse(
         num_resamples=resamples,
         seed=seed,
     )
-    print_evaluation(result)
-    if json_file is not None:
-        _write_json(json_file, result.to_json())
+    _say(result.to_text())
+    files.write_figures(result)
 
 
 @evaluate.command("hicodet")
@@ -310,11 +310,16 @@ def evaluate_hicodet(
 ) -> None:
     """HICO-DET: average precision of human-object interactions."""
     from pipeline.evaluate.hicodet import evaluate_hicodet as run_evaluate
+    from pipeline.evaluate.result_files import ResultFiles
     from pipeline.evaluate.run import Files
 
+    results = ResultFiles(json_file, csv_file, plot)
     files = Files(ground_truth, predictions)
     result = run_evaluate(files, split=split, presets=preset or (), conventions=convention or ())
-    _show_evaluation(result, json_file, csv_file, plot)
+    _say(result.to_text())
+    results.write_figures(result)
+    results.write_rows(result)
+    results.draw(result)
 
 
 @evaluate.command("vcoco")
@@ -337,16 +342,21 @@ def evaluate_vcoco(
     plot: ToPlot = None,
 ) -> None:
     """V-COCO: role AP in scenarios 1 and 2, and agent AP."""
+    from pipeline.evaluate.result_files import ResultFiles
     from pipeline.evaluate.vcoco import VCocoFiles
     from pipeline.evaluate.vcoco import evaluate_vcoco as run_evaluate
 
+    results = ResultFiles(json_file, csv_file, plot)
     result = run_evaluate(
         VCocoFiles(ground_truth, instances, predictions, ids),
         nan_scores=nan_scores,
         presets=preset or (),
         conventions=convention or (),
     )
-    _show_evaluation(result, json_file, csv_file, plot)
+    _say(result.to_text())
+    results.write_figures(result)
+    results.write_rows(result)
+    results.draw(result)
 
 
 @evaluate.command("openimages")
@@ -365,8 +375,10 @@ def evaluate_openimages(
 ) -> None:
     """OpenImages relationships: R@50, weighted AP of relations and phrases, and their weighted sum."""
     from pipeline.evaluate.openimages import evaluate_openimages as run_evaluate
+    from pipeline.evaluate.result_files import ResultFiles
     from pipeline.evaluate.run import Files
 
+    results = ResultFiles(json_file, csv_file, plot)
     result = run_evaluate(
         Files(ground_truth, predictions),
         definition=definition,
@@ -374,7 +386,10 @@ def evaluate_openimages(
         presets=preset or (),
         conventions=convention or (),
     )
-    _show_evaluation(result, json_file, csv_file, plot)
+    _say(result.to_text())
+    results.write_figures(result)
+    results.write_rows(result)
+    results.draw(result)
 
 
 @evaluate.command("sgg")
@@ -393,9 +408,11 @@ def evaluate_sgg(
     plot: ToPlot = None,
 ) -> None:
     """Scene graphs as on VG150: recall and mean recall at K, with and without graph constraint."""
+    from pipeline.evaluate.result_files import ResultFiles
     from pipeline.evaluate.run import Files
     from pipeline.evaluate.scene_graph import evaluate_scene_graph as run_evaluate
 
+    results = ResultFiles(json_file, csv_file, plot)
     result = run_evaluate(
         Files(ground_truth, predictions),
         mode=mode,
@@ -404,7 +421,10 @@ def evaluate_sgg(
         presets=preset or (),
         conventions=convention or (),
     )
-    _show_evaluation(result, json_file, csv_file, plot)
+    _say(result.to_text())
+    results.write_figures(result)
+    results.write_rows(result)
+    results.draw(result)
 
 
 @evaluate.command("labels")
@@ -424,11 +444,12 @@ def evaluate_labels(
 ) -> None:
     """Pseudo-labels: precision, recall, AP and calibration against human relations, by source and predicate."""
     from pipeline.evaluate.conventions import parted
-    from pipeline.evaluate.evaluation import write_text
     from pipeline.evaluate.labels import evaluate_labels as run_evaluate
+    from pipeline.evaluate.result_files import ResultFiles
     from stages.evaluate.benchmark import with_choices
     from stages.evaluate.label_score import LabelConventions
 
+    results = ResultFiles(json_file, csv_file)
     result = run_evaluate(
         predictions,
         ground_truth,
@@ -437,10 +458,8 @@ def evaluate_labels(
         seed=seed,
     )
     _say(result.to_text())
-    if json_file is not None:
-        _write_json(json_file, result.to_json())
-    if csv_file is not None:
-        write_text(csv_file, result.to_csv())
+    results.write_figures(result)
+    results.write_rows(result)
 
 
 @app.command("split-hicodet")
@@ -558,27 +577,6 @@ def _say_score(output: str) -> None:
             f"{what:8}  precision {row['precision']:.1%} ({low:.1%} to {high:.1%})  recall {row['recall']:.1%} "
             f"({least:.1%} to {most:.1%})  of {row['labelled']} labelled, {row['human']} human"
         )
-
-
-def _show_evaluation(result: Any, json_file: Path | None, csv_file: Path | None, plot: Path | None) -> None:
-    from pipeline.evaluate.evaluation import write_text
-
-    _say(result.to_text())
-    if json_file is not None:
-        _write_json(json_file, result.to_json())
-    if csv_file is not None:
-        write_text(csv_file, result.to_csv())
-    if plot is not None:
-        from pipeline.evaluate.plot import plot_scores
-
-        plot_scores(plot, result.scores, title=result.title)
-
-
-def _write_json(path: Path, document: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}; give --json a file in another folder") from error
 
 
 def _time(seconds: float) -> str:

@@ -207,6 +207,8 @@ def _translated_reads(path: str) -> Iterator[None]:
         raise
     except IsADirectoryError as error:
         raise FileNotFoundError(f"{path} is a folder") from error
+    except NotADirectoryError as error:
+        raise FileNotFoundError(f"{path} is in no folder") from error
     except Exception as error:
         raise TransientError(f"{path}: cannot be read: {error}") from error
 

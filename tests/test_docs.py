@@ -152,6 +152,12 @@ def test_a_program_that_reads_shards_runs(
         assert capsys.readouterr().out.strip()
 
 
+def test_the_program_of_the_evaluation_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (program,) = blocks(ROOT / "docs" / "tasks" / "evaluate.md", "python")
+    exec(compile(program, "evaluate.md", "exec"), {})
+    assert capsys.readouterr().out == "1.0\n"
+
+
 def convention_tables() -> Iterator[Any]:
     from stages.evaluate import hicodet, openimages, openimages_triplets, scene_graph, vcoco
     from stages.evaluate.label_score import LabelConventions

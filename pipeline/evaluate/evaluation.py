@@ -5,10 +5,8 @@ import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from schemas import UserError
 from stages.evaluate.benchmark import BenchmarkScore
 from stages.ingest.files import content_sha256
 
@@ -135,18 +133,6 @@ class Evaluation:
                 values = (row.value, row.max_recall, row.num_truths, row.num_predictions, row.num_train)
                 writer.writerow([name, row.measure, row.name, row.group, *("" if v is None else v for v in values)])
         return text.getvalue()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a result to a file.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}; give a file in another folder") from error
 
 
 def table_lines(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:

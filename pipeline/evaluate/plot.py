@@ -5,6 +5,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,7 @@ def plot_scores(path: Path, columns: Mapping[str, BenchmarkScore], *, title: str
         UserError: if the ending is another, matplotlib is missing, or no class has a score.
         StorageError: if the file cannot be written.
     """
-    form = _FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise UserError(f"{path}: ends in {path.suffix!r}; plots are {' or '.join(_FORMATS)}")
+    form = plot_format(path)
     scored = [row for score in columns.values() for row in score.classes if row.value is not None]
     if not scored:
         raise UserError(f"{path}: nothing to plot: no class has a score")
@@ -107,6 +106,20 @@ def plot_scores(path: Path, columns: Mapping[str, BenchmarkScore], *, title: str
         partial.replace(path)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error}; give another place for the plot") from error
+
+
+def plot_format(path: Path) -> str:
+    """What a plot of this name is written as: to be asked before anything is spent on what it shows.
+
+    Raises:
+        UserError: if the ending is none of a plot's, or matplotlib is missing.
+    """
+    form = _FORMATS.get(path.suffix.lower())
+    if form is None:
+        raise UserError(f"{path}: ends in {path.suffix!r}; plots are {' or '.join(_FORMATS)}")
+    if find_spec("matplotlib") is None:
+        raise UserError("plots need matplotlib, not installed here; run: pip install 'relmill[plot]'")
+    return form
 
 
 def binned_means(points: Sequence[tuple[int, float]]) -> BinnedMeans:
@@ -169,12 +182,9 @@ def _panels(columns: Mapping[str, BenchmarkScore], *, by_train: bool) -> list[_P
 
 
 def _drawn(panels: Sequence[_Panel], *, title: str, frequency: str, form: str) -> bytes:
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("plots need matplotlib, not installed here; run: pip install 'relmill[plot]'") from error
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     data = io.BytesIO()
     with matplotlib.rc_context():

@@ -88,7 +88,7 @@ def _explained(path: str) -> Iterator[None]:
     except RelmillError:
         raise
     except FileNotFoundError as error:
-        raise BadInputError(f"{path}: no such file; correct the path in the job's `dataset`") from error
+        raise BadInputError(f"{path}: no such file; correct the path, which in a job is one of `dataset`'s") from error
     except PermissionError as error:
         raise BadInputError(f"{path}: no permission to read it; grant it, or correct the path") from error
     except IsADirectoryError as error:

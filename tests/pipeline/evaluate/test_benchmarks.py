@@ -364,7 +364,32 @@ def test_a_fault_is_a_message_and_status_2(small, tmp_path, monkeypatch, capsys)
     assert capsys.readouterr().err == (f"relmill: {bad}: line 1 (1): triplets[0][5] is nan; expected a finite number\n")
 
 
-def test_a_result_that_cannot_be_written_is_told(small, tmp_path):
-    result = run("evaluate", "hicodet", *small, "--csv", tmp_path / "none" / "out.csv")
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("--csv", "none/out.csv", "there is no folder"),
+        ("--json", "none/out.json", "there is no folder"),
+        ("--plot", "out.gif", "ends in '.gif'; plots are .png or .svg"),
+    ],
+)
+def test_a_result_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path, option, name, message):
+    nothing = ("--ground-truth", tmp_path / "none.json", "--predictions", tmp_path / "none.json")
+    result = run("evaluate", "hicodet", *nothing, option, tmp_path / name)
     assert isinstance(result.exception, UserError)
-    assert "out.csv: cannot be written" in str(result.exception)
+    assert message in str(result.exception)
+
+
+def test_a_file_where_an_output_folder_is_wanted_is_told(small):
+    result = run("evaluate", "labels", "--predictions", small[1])
+    assert isinstance(result.exception, BadInputError)
+    assert "no dataset.json here" in str(result.exception)
+
+
+def test_the_labels_of_an_output_are_judged_and_written(tmp_path):
+    output = make_output(tmp_path / "out", [[riding("made-1"), riding("made-2", human="feed")]])
+    result = run(
+        "evaluate", "labels", "--predictions", output, "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv"
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "a.json").read_text())["overall"]["precision"]["value"] == 0.5
+    assert (tmp_path / "a.csv").read_text().startswith("group,name,")

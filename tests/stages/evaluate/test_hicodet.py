@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from hico_made import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.evaluate_hicodet import PlainLoop, made_images
 from stages.evaluate.detections import ImagePrediction, image_prediction, image_truth, nothing_predicted
 from stages.evaluate.hicodet import CORRECTED, OFFICIAL, PRESETS, RLIPV2, HicoConventions, HicoEvaluator
 from stages.evaluate.hicodet_classes import hico_classes
@@ -230,6 +232,18 @@ def test_nothing_predicted_is_nought_and_no_truth_is_nothing():
     assert score.figures["mAP"] == 0
     assert {row.value for row in score.classes if row.num_truths == 0} == {None}
     assert HicoEvaluator().score().figures["mAP"] is None
+
+
+@pytest.mark.parametrize("preset", ["official", "rlipv2"])
+def test_a_plain_loop_of_the_published_algorithm_agrees(preset):
+    """The loop is written for the benchmark, box by box and prediction by prediction; it takes ties in file order."""
+    images = list(made_images(15, 40))
+    loop = PlainLoop(suppress=preset == "rlipv2")
+    for truth, prediction in images:
+        loop.add(truth, prediction)
+    conventions = replace(PRESETS[preset], ties="file_order")
+    assert figures(images, conventions)["mAP"] == pytest.approx(loop.mean_average_precision(), abs=1e-12)
+    assert figures(images, conventions)["mAP"] < 1
 
 
 # Laws.
