@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.local_files import replace_bytes
 from schemas import BadInputError, Scene, StorageError
 from schemas.job import DatasetJob
 from stages.ingest import open_dataset
@@ -68,9 +69,7 @@ def fit_prior(datasets: Sequence[DatasetJob], output: Path, *, seed: int) -> Pri
     text = prior.to_json()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        partial = output.with_name(f".{output.name}.part")
-        partial.write_bytes(text)
-        partial.replace(output)
+        replace_bytes(output, text)
     except OSError as error:
         raise StorageError(f"{output}: cannot be written: {error}; give another --output") from error
     return PriorSummary(

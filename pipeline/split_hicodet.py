@@ -3,7 +3,6 @@
 `stages.evaluate.hicodet_splits` says which relations and images go where; here files are read and written.
 """
 
-import contextlib
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipeline.local_files import replacing
 from schemas import BadInputError, StorageError
 from stages.evaluate.detections import Ints
 from stages.evaluate.hicodet_classes import PERSON, hico_classes
@@ -26,8 +26,8 @@ from stages.evaluate.hicodet_splits import (
 )
 from stages.ingest.class_lists import coco_objects, hico_verbs
 from stages.ingest.draft import shown
-from stages.ingest.files import open_text
-from stages.ingest.json_stream import json_array, starts_with
+from stages.ingest.json_objects import objects_of_lines, objects_of_list
+from stages.ingest.json_stream import starts_with
 
 LIST_LAYOUT = '[{"file_name": "...", "annotations": [...], "hoi_annotation": [...]}, ...]'
 LINES_LAYOUT = 'one JSON object a line: {"image": "1.jpg", "triplets": [...]}'
@@ -122,9 +122,9 @@ def split_hicodet(annotations: Path, output: Path, *, seed: int = 0) -> SplitSum
         for name, keep in _choices(images, subsets).items():
             written.append(_write_split(layout, keep, output / f"{stem}_{name}{layout.ending}"))
         for percent, names in subsets.items():
-            with _replaced(output / _NAME_LISTS[percent]) as file:
+            with replacing(output / _NAME_LISTS[percent]) as file:
                 file.writelines(f"{name}\n" for name in names)
-        with _replaced(output / _CLASSES) as file:
+        with replacing(output / _CLASSES) as file:
             csv.writer(file, lineterminator="\n").writerows(_class_rows(num_instances(images)))
     except OSError as error:
         raise StorageError(f"{output}: cannot be written: {error}; give another output folder") from error
@@ -152,11 +152,7 @@ class _HoiList:
 
     def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Where each image stands, for messages, and its entry, in file order."""
-        for index, entry in enumerate(json_array(str(self._path), layout=LIST_LAYOUT)):
-            where = f"{self._path}: element {index}"
-            if not isinstance(entry, dict):
-                raise BadInputError(f"{where} is {shown(entry)}; expected {LIST_LAYOUT}")
-            yield where, entry
+        return objects_of_list(str(self._path), layout=LIST_LAYOUT)
 
     def image(self, where: str, entry: dict[str, Any]) -> TrainingImage:
         """What the splits need to know of it."""
@@ -189,11 +185,7 @@ class _Triplets:
 
     def entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """As `_HoiList.entries`."""
-        with open_text(str(self._path)) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    where = f"{self._path}: line {number}"
-                    yield where, _parsed(where, line)
+        return objects_of_lines(str(self._path), layout=LINES_LAYOUT)
 
     def image(self, where: str, entry: dict[str, Any]) -> TrainingImage:
         """As `_HoiList.image`."""
@@ -299,16 +291,6 @@ def _spelled(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _parsed(where: str, line: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{where}: not valid JSON ({error}); expected {LINES_LAYOUT}") from error
-    if not isinstance(entry, dict):
-        raise BadInputError(f"{where} is {shown(entry)}; expected {LINES_LAYOUT}")
-    return entry
-
-
 def _list(where: str, field: str, entry: Mapping[str, Any], *, layout: str) -> list[Any]:
     value = entry.get(field)
     if not isinstance(value, list):
@@ -346,7 +328,7 @@ def _write_split(layout: _Layout, keep: _Keep, path: Path) -> SplitFile:
                 relations = entry[layout.relations]
                 yield {**entry, layout.relations: [relations[place] for place in places]}
 
-    with _replaced(path) as file:
+    with replacing(path) as file:
         layout.write(file, kept())
     stays = [places for places in keep if places is not None]
     return SplitFile(path, num_images=len(stays), num_relations=sum(map(len, stays)))
@@ -366,15 +348,3 @@ def _class_rows(counts: Ints) -> Iterator[Sequence[object]]:
             int(rare),
             *(int(split in hidden) for split in ZERO_SHOT),
         )
-
-
-@contextlib.contextmanager
-def _replaced(path: Path) -> Iterator[TextIO]:
-    """A file that takes the place of `path` once it is whole."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.local_files import replace_bytes
 from schemas import StorageError, UserError
 from stages.evaluate.benchmark import BenchmarkScore
 
@@ -99,11 +100,9 @@ def plot_scores(path: Path, columns: Mapping[str, BenchmarkScore], *, title: str
     by_train = all(row.num_train is not None for row in scored)
     panels = _panels(columns, by_train=by_train)
     data = _drawn(panels, title=title, frequency=_TRAINED if by_train else _FOUND, form=form)
-    partial = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        replace_bytes(path, data)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error}; give another place for the plot") from error
 

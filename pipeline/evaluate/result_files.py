@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.evaluate.plot import plot_format, plot_scores
+from pipeline.local_files import replacing
 from schemas import UserError
 from stages.evaluate.benchmark import BenchmarkScore
 
@@ -86,12 +87,13 @@ class ResultFiles:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file.
+    """Write a file, in one step.
 
     Raises:
         UserError: if it cannot be written.
     """
     try:
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as file:
+            file.write(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}; give a file in another folder") from error

@@ -1,13 +1,12 @@
 """Captions with what they state: gold captions, and the lines of `relmill parse`, one JSON object a line."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from schemas import BadInputError
 from stages.evaluate.graphs import GraphTuple, SceneGraph
-from stages.ingest.files import open_text
+from stages.ingest.json_objects import objects_of_lines
 from stages.parse.parsed import Parse
 
 GOLD_LAYOUT = 'one JSON object a line: {"caption": "a man rides a horse", "relations": [["man", "ride", "horse"]]}'
@@ -70,7 +69,7 @@ def read_parses(path: str) -> list[ReadCaption]:
     Raises:
         BadInputError: if a line is no such line; names file, line and field.
     """
-    return [_read_caption(entry, where) for where, entry in _objects(path, PARSE_LAYOUT)]
+    return [_read_caption(entry, where) for where, entry in objects_of_lines(path, layout=PARSE_LAYOUT)]
 
 
 def read_gold_lines(path: str) -> list[GoldCaption]:
@@ -79,22 +78,7 @@ def read_gold_lines(path: str) -> list[GoldCaption]:
     Raises:
         BadInputError: if a line has another layout; names file, line and field.
     """
-    return [_gold_caption(entry, where) for where, entry in _objects(path, GOLD_LAYOUT)]
-
-
-def _objects(path: str, layout: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}: line {number}"
-            try:
-                entry = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise BadInputError(f"{where}: not valid JSON ({error}); expected {layout}") from error
-            if not isinstance(entry, dict):
-                raise BadInputError(f"{where} is {_shown(entry)}; expected {layout}")
-            yield where, entry
+    return [_gold_caption(entry, where) for where, entry in objects_of_lines(path, layout=GOLD_LAYOUT)]
 
 
 def _gold_caption(entry: dict[str, Any], where: str) -> GoldCaption:

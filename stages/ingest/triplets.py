@@ -7,7 +7,6 @@
 `width`, `height` and `captions` may be missing or null.
 """
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,8 +15,8 @@ from schemas import BadInputError, Rejected, Scene
 from stages.ingest.captions import caption_parts
 from stages.ingest.coco import one_image, without_image
 from stages.ingest.draft import Draft, shown
-from stages.ingest.files import open_text
 from stages.ingest.ids import image_id
+from stages.ingest.json_objects import objects_of_lines
 from stages.ingest.merge import MergedRegions
 from stages.ingest.predicates import canonical_predicate
 from stages.ingest.spool import Part
@@ -39,10 +38,8 @@ class TripletsReader:
     def parts(self) -> Iterator[Part]:
         """Images with their triplets, and captions, in file order."""
         path = self.files["annotations"]
-        with open_text(path) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield self._image(f"{path}: line {number}", line)
+        for where, entry in objects_of_lines(path, layout=LAYOUT):
+            yield self._image(where, entry)
         if "captions" in self.files:
             yield from caption_parts(self.files["captions"], kind=_CAPTION)
 
@@ -66,13 +63,7 @@ class TripletsReader:
                 draft.caption(body)
         return draft.scene(draft.image(name, width, height))
 
-    def _image(self, where: str, line: str) -> Part:
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadInputError(f"{where}: not valid JSON ({error}); expected {LAYOUT}") from error
-        if not isinstance(entry, dict):
-            raise BadInputError(f"{where} is {shown(entry)}; expected {LAYOUT}")
+    def _image(self, where: str, entry: dict[str, Any]) -> Part:
         name = entry.get("image", entry.get("file_name"))
         triplets, captions = entry.get("triplets"), entry.get("captions") or []
         if not isinstance(name, str) or not name:

@@ -11,7 +11,6 @@ those that are predictions. `scores` of the boxes may be missing: then those of 
 the order of the benchmark's classes, or names. The file is one list, or one object a line.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -24,8 +23,8 @@ from stages.evaluate.read.codes import Codes
 from stages.evaluate.read.raw import Fields, RawImage, Reading, as_numbers
 from stages.evaluate.read.where import image_name
 from stages.ingest.draft import shown
-from stages.ingest.files import open_text
-from stages.ingest.json_stream import json_array, starts_with
+from stages.ingest.json_objects import objects_of_lines, objects_of_list
+from stages.ingest.json_stream import starts_with
 
 TRUTH = '{"image", "boxes": [...], "labels": [...], "relations": [[subject, object, predicate], ...]}'
 PREDICTIONS = '{"image", "boxes": [...], "labels": [...], "sub_ids": [...], "obj_ids": [...], "verb_scores": [...]}'
@@ -108,24 +107,8 @@ def elements(path: str, layout: str) -> Iterator[tuple[str, dict[str, Any]]]:
         BadInputError: if it is neither, or an element is no object.
     """
     if starts_with(path) == "[":
-        for index, entry in enumerate(json_array(path, layout=f"[{layout}, ...]")):
-            yield f"{path}: element {index}", _object(f"{path}: element {index}", entry, layout)
-        return
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                where = f"{path}: line {number}"
-                try:
-                    entry = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise BadInputError(f"{where}: not valid JSON ({error}); expected {layout}") from error
-                yield where, _object(where, entry, layout)
-
-
-def _object(where: str, entry: Any, layout: str) -> dict[str, Any]:
-    if not isinstance(entry, dict):
-        raise BadInputError(f"{where} is {shown(entry)}; expected {layout}")
-    return entry
+        return objects_of_list(path, layout=f"[{layout}, ...]")
+    return objects_of_lines(path, layout=layout)
 
 
 def image_of(where: str, entry: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from stages.evaluate.read.raw import Fields, RawImage, Reading
 from stages.evaluate.read.where import image_name
 from stages.ingest.class_lists import coco_objects, hico_verbs
 from stages.ingest.draft import shown
-from stages.ingest.json_stream import json_array
+from stages.ingest.json_objects import objects_of_list
 
 TRUTH = '[{"file_name", "annotations": [...], "hoi_annotation": [...]}, ...]'
 PREDICTIONS = '[{"file_name", "predictions": [...], "hoi_prediction": [...]}, ...]'
@@ -45,9 +45,8 @@ def read_hoi_list(path: str, *, layout: str) -> Iterator[RawImage]:
     """
     boxes_key, relations_key = _KEYS[layout]
     fields = _fields(boxes_key, relations_key)
-    for index, entry in enumerate(json_array(path, layout=layout)):
-        where = f"{path}: element {index}"
-        lists = [entry.get(key) if isinstance(entry, dict) else None for key in (boxes_key, relations_key)]
+    for where, entry in objects_of_list(path, layout=layout):
+        lists = [entry.get(key) for key in (boxes_key, relations_key)]
         if not all(isinstance(value, list) for value in lists):
             raise BadInputError(f"{where} is {shown(entry)}; expected {layout}")
         boxes, relations = (
