@@ -327,7 +327,8 @@ def evaluate_vcoco(
     ground_truth: Annotated[str, typer.Option(help="V-COCO's verb file of a split, such as vcoco_test.json.")],
     instances: Annotated[str, typer.Option(help="COCO's instances, such as instances_vcoco_all_2014.json.")],
     predictions: Annotated[
-        str, typer.Option(help="A list with an entry a person, as JSON or as the published pickle.")
+        str,
+        typer.Option(help="An entry a person, as JSON or as the published pickle; or an output of `relmill label`."),
     ],
     ids: Annotated[
         str | None, typer.Option(help="Image ids of the split, one a line; else all of the verb file.")

@@ -66,6 +66,15 @@ class HumanRelations:
         if number is None:
             return None
         self._found[number] = 1
+        return self._scene(key, number)
+
+    def unfound(self) -> Iterator[Scene]:
+        """The scenes with a human assertion that nobody asked for, in the order of the output."""
+        for key, number in self._numbers.items():
+            if not self._found[number] and not all(self._denied[self._starts[number] : self._starts[number + 1]]):
+                yield self._scene(key, number)
+
+    def _scene(self, key: str, number: int) -> Scene:
         regions, relations = [], []
         for row in range(self._starts[number], self._starts[number + 1]):
             subject, predicate, object_ = (self._texts[word] for word in self._words[3 * row : 3 * row + 3])
@@ -75,14 +84,6 @@ class HumanRelations:
             state: Literal["asserted", "denied"] = "denied" if self._denied[row] else "asserted"
             relations.append(Relation(2 * row, 2 * row + 1, predicate, predicate, 1.0, "human", state=state))
         return Scene(key, Image(""), tuple(regions), relations=tuple(relations))
-
-    @property
-    def num_unfound(self) -> int:
-        """Scenes with a human assertion that nobody asked for."""
-        return sum(
-            not found and not all(self._denied[self._starts[number] : self._starts[number + 1]])
-            for number, found in enumerate(self._found)
-        )
 
     def _keep(self, scene: Scene) -> None:
         regions = {region.id: region for region in scene.regions}

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.evaluate.evaluation import table_lines
 from pipeline.evaluate.label_outputs import HumanRelations, Output
 from pipeline.report.sample import is_label
-from schemas import BadInputError
+from schemas import BadInputError, Image, Scene
 from stages.evaluate.calibration import Bin
 from stages.evaluate.estimate import Estimate
 from stages.evaluate.label_quality import LabelQuality
@@ -33,7 +33,7 @@ class LabelsEvaluation:
     num_unknown: int
     """Labelled scenes whose key the truth does not have. They are not measured."""
     num_unlabelled: int
-    """Scenes of the truth with human relations that the output does not have. They are not measured."""
+    """Scenes of the truth with human relations that the output does not have: measured, as nothing found."""
     score: QualityScore
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +94,10 @@ class LabelsEvaluation:
             f"scenes     {score.num_scenes} measured, {score.num_left_out} left out: no human relations",
         ]
         if self.ground_truth is not None:
-            lines.append(f"           {self.num_unknown} only in the labels, {self.num_unlabelled} only in the truth")
+            lines.append(
+                f"           {self.num_unknown} only in the labels, left out; {self.num_unlabelled} only in the truth, "
+                "counted as nothing found"
+            )
         lines += [
             f"found      {row.num_matched} of {row.num_human} human relations, by {row.num_labels} labels",
             f"wrong      {wrong.denied} denied by a human, {wrong.other_predicate} with another human predicate, "
@@ -137,7 +140,7 @@ def evaluate_labels(
     bootstrap = Bootstrap(num_resamples=num_resamples, num_ap_resamples=num_ap_resamples, seed=seed)
     output = Output(predictions)
     truth = None if ground_truth is None else HumanRelations(Output(ground_truth))
-    num_shared = num_unknown = 0
+    num_shared = num_unknown = num_unlabelled = 0
     for place, scene in output.scenes():
         try:
             if truth is None:
@@ -154,6 +157,9 @@ def evaluate_labels(
             f"{predictions} and {ground_truth} have no scene in common; scenes are known by their keys, "
             f"`<dataset>-<image id>`, so the dataset has to bear the same name in both"
         )
+    for asserted in () if truth is None else truth.unfound():
+        num_unlabelled += 1
+        quality.add_matched(Scene(asserted.key, Image("")), asserted)
     if not quality.num_scenes:
         raise BadInputError(
             f"{ground_truth or predictions}: no human relations of any scene of {predictions}; "
@@ -170,7 +176,7 @@ def evaluate_labels(
         ground_truth=ground_truth,
         ground_truth_job=truth.job if truth else None,
         num_unknown=num_unknown,
-        num_unlabelled=truth.num_unfound if truth else 0,
+        num_unlabelled=num_unlabelled,
         score=score,
     )
 

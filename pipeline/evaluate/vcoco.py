@@ -7,15 +7,16 @@ from typing import cast, get_args
 from pipeline.evaluate.conventions import as_values, chosen_conventions
 from pipeline.evaluate.evaluation import Coverage, Evaluation, Input
 from schemas import BadInputError, UserError
-from stages.evaluate.read import must_exist
+from stages.evaluate.read import Notes, is_output_folder, must_exist
 from stages.evaluate.vcoco import PRESETS, VCocoEvaluator, VCocoPrediction
 from stages.evaluate.vcoco_predictions import NanScores, read_vcoco_predictions
+from stages.evaluate.vcoco_shards import read_vcoco_shards
 from stages.evaluate.vcoco_truth import read_vcoco_truth
 
 
 @dataclass(frozen=True, slots=True)
 class VCocoFiles:
-    """What is compared: the official files of the truth, and predictions as JSON or pickle."""
+    """What is compared: the official files of the truth, and predictions as JSON, as pickle, or as an output folder."""
 
     ground_truth: str
     """The verb file of a split."""
@@ -50,14 +51,22 @@ def evaluate_vcoco(
     columns = chosen_conventions("vcoco", PRESETS, presets, conventions)
     inputs = {"ground truth": files.ground_truth, "instances": files.instances, "predictions": files.predictions}
     inputs |= {} if files.ids is None else {"ids": files.ids}
+    is_output = is_output_folder(files.predictions)
     for role, path in inputs.items():
-        must_exist(path, f"the file of V-COCO's {role}")
+        if role != "predictions" or not is_output:
+            must_exist(path, f"the file of V-COCO's {role}")
     truth = read_vcoco_truth(files.ground_truth, files.instances, files.ids)
     evaluators = {name: VCocoEvaluator(truth.actions, column) for name, column in columns.items()}
 
     waiting = dict.fromkeys(truth.images)
-    num_predictions = 0
-    for image, prediction in read_vcoco_predictions(files.predictions, truth, nan_scores=cast(NanScores, nan_scores)):
+    num_predictions, notes = 0, Notes()
+    if is_output:
+        predictions = read_vcoco_shards(files.predictions, truth, notes)
+    else:
+        predictions = read_vcoco_predictions(files.predictions, truth, nan_scores=cast(NanScores, nan_scores))
+    for image, prediction in predictions:
+        if image not in waiting:
+            raise BadInputError(f"{files.predictions}: image {image} has predictions already; give each image once")
         del waiting[image]
         num_predictions += len(prediction.people)
         for evaluator in evaluators.values():
@@ -71,13 +80,13 @@ def evaluate_vcoco(
         benchmark="vcoco",
         title="V-COCO",
         settings={},
-        inputs={role: Input.of(path, is_folder=False) for role, path in inputs.items()},
+        inputs={role: Input.of(path, is_folder=is_output and role == "predictions") for role, path in inputs.items()},
         coverage=Coverage(
             num_images=len(truth.images),
             num_truths=sum(len(image.people) for image in truth.images.values()),
             num_predictions=num_predictions,
             without_prediction=tuple(str(image) for image in waiting),
-            notes={},
+            notes=dict(notes),
             counted=("people", "predicted people"),
         ),
         conventions={name: as_values(column) for name, column in columns.items()},

@@ -55,7 +55,7 @@ def layout_of(path: str) -> Layout:
     Raises:
         BadInputError: if there is nothing, or nothing we know.
     """
-    if not path.endswith((".json", ".jsonl", ".gz")) and Folder(path).exists("dataset.json"):
+    if is_output_folder(path):
         return "shards"
     if "://" not in path and not Path(path).is_file():
         found = "no dataset.json here" if Path(path).is_dir() else "no such file or folder"
@@ -65,6 +65,11 @@ def layout_of(path: str) -> Layout:
         if isinstance(first, dict) and keys & set(first):
             return layout
     raise BadInputError(f"{path}: its first entry is {shown(first)}; expected {_EXPECTED}")
+
+
+def is_output_folder(path: str) -> bool:
+    """Whether there is an output of `relmill label` at a path or URL."""
+    return not path.endswith((".json", ".jsonl", ".gz", ".pkl")) and Folder(path).exists("dataset.json")
 
 
 def must_exist(path: str, expected: str) -> None:

@@ -281,6 +281,35 @@ def test_an_output_is_judged_by_a_file_of_the_same_images(tmp_path):
         assert next(iter(result.scores["official"].figures.values())) == pytest.approx(1)
 
 
+def test_an_output_is_judged_on_vcoco_by_the_official_files(tmp_path):
+    """Of two people who ride, one is labelled; the other image of the split has no label."""
+    ride = {"action_name": "ride", "role_name": ["agent", "instr"], "image_id": [1, 2], "ann_id": [11, 21],
+            "label": [1, 1], "role_object_id": [11, 21, 12, 22]}  # fmt: skip
+    stand = {"action_name": "stand", "role_name": ["agent"], "image_id": [1, 2], "ann_id": [11, 21], "label": [1, 0],
+             "role_object_id": [11, 21]}  # fmt: skip
+    boxes = {11: (4, 2, 27, 39), 12: (20, 16, 41, 31)}  # COCO's boxes end a pixel early: x + width - 1
+    instances = {
+        "images": [{"id": image, "width": 64, "height": 48, "file_name": f"{image}.jpg"} for image in (1, 2)],
+        "categories": [{"id": 1, "name": "person"}, {"id": 19, "name": "horse"}],
+        "annotations": [
+            {"id": 10 * image + part, "image_id": image, "category_id": category, "bbox": boxes[10 + part], "area": 9,
+             "iscrowd": 0}
+            for image in (1, 2)
+            for part, category in ((1, 1), (2, 19))
+        ],
+    }  # fmt: skip
+    output = make_output(tmp_path / "out", [[riding("made-1"), riding("made-9")]])
+    files = VCocoFiles(
+        written(tmp_path / "vcoco.json", [ride, stand]), written(tmp_path / "instances.json", instances), str(output)
+    )
+    result = evaluate_vcoco(files)
+    values = {(row.name, row.measure): row.value for row in result.scores["official"].classes}
+    assert values["ride instr", "AP role scenario 1"] == values["ride", "AP agent"] == 0.5
+    assert values["stand", "AP agent"] == 0
+    assert result.coverage.without_prediction == ("2",)
+    assert result.coverage.notes["images left out, as the ground truth lacks them"] == 1
+
+
 def test_labels_outside_the_benchmarks_classes_are_left_out_and_reported(tmp_path):
     output = str(make_output(tmp_path / "out", [[riding("made-1")]]))
     truth = lines(tmp_path / "truth.jsonl", [triplet_line("1.jpg", predicate="feed")])

@@ -84,12 +84,13 @@ def test_denials_of_another_output_are_believed(labelled, tmp_path):
     assert evaluate_labels(labelled, truth, **FEW).score.false_positives.denied == 1
 
 
-def test_scenes_that_only_one_side_has_are_counted_and_not_measured(labelled, tmp_path):
+def test_scenes_that_only_one_side_has_are_reported_and_those_of_the_truth_count_as_nothing_found(labelled, tmp_path):
     only_there, nothing_there = riding("made-7"), riding("made-8", human=None)
     truth = output(tmp_path / "truth", *truth_of(riding("made-0"), only_there, nothing_there))
     result = evaluate_labels(labelled, truth, **FEW)
-    assert (result.num_unknown, result.num_unlabelled, result.score.num_scenes) == (2, 1, 1)
-    assert "2 only in the labels, 1 only in the truth" in result.to_text()
+    assert (result.num_unknown, result.num_unlabelled, result.score.num_scenes) == (2, 1, 2)
+    assert "2 only in the labels, left out; 1 only in the truth, counted as nothing found" in result.to_text()
+    assert result.score.overall.recall.value == 0.5
     assert result.to_json()["num_unknown"] == 2
 
 
