@@ -328,7 +328,7 @@ def evaluate_vcoco(
     instances: Annotated[str, typer.Option(help="COCO's instances, such as instances_vcoco_all_2014.json.")],
     predictions: Annotated[
         str,
-        typer.Option(help="An entry a person, as JSON or as the published pickle; or an output of `relmill label`."),
+        typer.Option(help="An entry a person, as JSON or the published pickle, or an output of `relmill label`."),
     ],
     ids: Annotated[
         str | None, typer.Option(help="Image ids of the split, one a line; else all of the verb file.")
