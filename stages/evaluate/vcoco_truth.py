@@ -171,7 +171,7 @@ def _image_ids(ids: str | None, vcoco: str, verb: _Verb) -> list[int]:
 class _Annotation(NamedTuple):
     """A person or thing of COCO."""
 
-    category: Any
+    category: int
     box_xywh: Sequence[float]
     counts: bool
     """Not marked as ignored, and with an area."""
@@ -184,7 +184,7 @@ class _Instances:
         self._path = path
         self._sizes: dict[int, Floats] = {}
         self._annotations: dict[int, dict[int, _Annotation]] = {image: {} for image in images}
-        self._people: set[Any] = set()
+        self._people: set[int] = set()
         add = {"images": self._add_size, "annotations": self._add_annotation, "categories": self._add_category}
         for name, index, entry in json_lists(path, add, layout=INSTANCES_LAYOUT):
             if index < 0:
@@ -230,6 +230,9 @@ class _Instances:
         if number is None or number in self._annotations[image]:
             expected = "expected a whole number" if number is None else "there is one before it; expected each once"
             raise BadInputError(f"{where}: id is {shown(entry.get('id'))}; {expected}")
+        category = whole_number(entry.get("category_id"))
+        if category is None:
+            raise BadInputError(f"{where}: category_id is {shown(entry.get('category_id'))}; expected a whole number")
         if area is None:
             raise BadInputError(f"{where}: area is {shown(entry.get('area'))}; expected a number")
         numbers = [finite(value) for value in box] if isinstance(box, list) else []
@@ -237,7 +240,7 @@ class _Instances:
         if len(numbers) != 4 or len(box_xywh) != 4:
             raise BadInputError(f"{where}: bbox is {shown(box)}; expected [x, y, width, height]")
         counts = area > 0 and entry.get("ignore") != 1
-        self._annotations[image][number] = _Annotation(entry.get("category_id"), box_xywh, counts)
+        self._annotations[image][number] = _Annotation(category, box_xywh, counts)
 
     def _add_category(self, where: str, entry: dict[str, Any]) -> None:
         number = whole_number(entry.get("id"))

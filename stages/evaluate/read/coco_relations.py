@@ -73,18 +73,19 @@ def read_coco_relations(path: str, *, scored: bool) -> Iterator[RawImage]:
 
 
 def _raw(path: str, image: _Image, names: dict[Any, Any], *, scored: bool) -> RawImage:
-    places = {entry.get("id"): place for place, (_, entry) in enumerate(image.boxes)}
+    places = {
+        _identity(f"{path}: annotations[{index}]", "id", entry.get("id")): place
+        for place, (index, entry) in enumerate(image.boxes)
+    }
     box_scores = [entry.get("score") for _, entry in image.boxes]
     return RawImage(
         f"{path}: images[{image.index}]",
         image.name,
         _fields([index for index, _ in image.boxes], [index for index, _ in image.relations]),
         boxes=[_corners(entry.get("bbox")) for _, entry in image.boxes],
-        labels=[
-            names.get(entry.get("category_id"), f"category {entry.get('category_id')!r}") for _, entry in image.boxes
-        ],
-        subjects=[_place(places, entry.get("subject_id")) for _, entry in image.relations],
-        objects=[_place(places, entry.get("object_id")) for _, entry in image.relations],
+        labels=[_known(names, entry.get("category_id"), "category") for _, entry in image.boxes],
+        subjects=[_known(places, entry.get("subject_id"), "annotation") for _, entry in image.relations],
+        objects=[_known(places, entry.get("object_id"), "annotation") for _, entry in image.relations],
         predicates=[entry.get("predicate") for _, entry in image.relations],
         scores=[entry.get("score") for _, entry in image.relations] if scored else (),
         box_scores=box_scores if scored and any(score is not None for score in box_scores) else None,
@@ -99,11 +100,9 @@ def _corners(box: Any) -> Any:
     return [x, y, x + width, y + height]
 
 
-def _place(places: dict[Any, int], identity: Any) -> Any:
-    try:
-        return places.get(identity, f"annotation {identity!r}")
-    except TypeError:
-        return identity
+def _known(table: dict[Any, Any], identity: Any, what: str) -> Any:
+    """What an id stands for, or a text that the checks will find wrong."""
+    return table[identity] if isinstance(identity, int | str) and identity in table else f"{what} {identity!r}"
 
 
 def _identity(where: str, name: str, value: Any) -> Any:

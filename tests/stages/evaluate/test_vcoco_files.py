@@ -150,6 +150,7 @@ def edited(*edits: tuple[Any, ...]) -> Callable[[], dict[str, Any]]:
         (edited(("instances", "images", 0, "width", None)), r"images\[0\]: width and height are None x 80"),
         (edited(("instances", "annotations", 1, "id", None)), r"annotations\[1\]: id is None"),
         (edited(("instances", "annotations", 2, "id", 50)), r"annotations\[2\]: id is 50; there is one before it"),
+        (edited(("instances", "annotations", 1, "category_id", [1])), r"annotations\[1\]: category_id is \[1\]"),
         (edited(("instances", "annotations", 1, "area", "9")), r"annotations\[1\]: area is '9'"),
         (edited(("instances", "annotations", 1, "bbox", [1, 2, 3])), r"annotations\[1\]: bbox is \[1, 2, 3\]"),
         (edited(("instances", "annotations", 1, "bbox", 0, float("nan"))), r"annotations\[1\]: bbox is \[nan"),

@@ -1,5 +1,6 @@
 """Each layout says the same of the same image, and what is wrong with a file is told by file, element and field."""
 
+import contextlib
 import gzip
 import json
 import math
@@ -7,6 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from schemas import BadInputError, UserError
 from stages.evaluate.detections import LabelSpace
@@ -271,6 +274,49 @@ def test_a_fault_is_told_by_file_element_and_field(tmp_path, fault):
     path = written(tmp_path, document)
     with pytest.raises(BadInputError, match=re.escape(path) + ".*" + message):
         read(path)
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(),
+    st.text(max_size=3),
+    st.sampled_from([[], {}, [[]], [None], {"a": 1}, [1, 2], [1, 2, 3, 4], [[1, 2, 3, 4]], "ride", "person", -1]),
+)
+
+
+def places(value, path=()):
+    """The path to everything in a document."""
+    yield path
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from places(part, (*path, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value[:3]):
+            yield from places(part, (*path, index))
+
+
+def changed(value, path, new):
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(value[path[0]], path[1:], new)
+    return copy
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([hoi_list, arrays, triplets, coco]), st.data())
+def test_whatever_stands_in_a_file_is_read_or_told(tmp_path, make, data):
+    document = make()
+    path = data.draw(st.sampled_from(sorted(places(document), key=str)))
+    file = written(tmp_path, changed(document, path, data.draw(ODD)))
+    for read_it in (read_predictions, read_truths):
+        with contextlib.suppress(BadInputError):
+            for one in read_it(file, SPACE, Notes()):
+                found = one.prediction if read_it is read_predictions else one.truth
+                assert found.relations.shape[1] == 3
+                assert found.labels.shape == (len(found.boxes),)
 
 
 def test_a_file_cut_short_says_so(tmp_path):
