@@ -90,7 +90,8 @@ def test_odd_text_takes_bounded_time(text: str) -> None:
     PARSER.parse(["warm"])
     began = time.process_time()
     check_spans(text)
-    assert time.process_time() - began < 1
+    # Each takes well below a second on an idle core. What grows with the square of the length would take minutes.
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
