@@ -475,6 +475,24 @@ def split_hicodet(
     _say(str(run_split(annotations, output, seed=seed)))
 
 
+@app.command("convert-rlipv2")
+def convert_rlipv2(
+    checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint (.pth) of RLIPv2 or its Relation Tagger.")],
+    output: Annotated[Path, typer.Argument(help="Folder to make, with model.safetensors and config.json.")],
+    tokenizer: Annotated[str, typer.Option(help="Name on the hub of the text encoder's tokenizer.")] = "roberta-base",
+    gate: Annotated[
+        str | None, typer.Option(help="scalar or channel, which the tensors do not say; else what was published.")
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Keep the published network's faults, for parity; else they are mended.")
+    ] = False,
+) -> None:
+    """Turn a published checkpoint into a network of Relmill's: safetensors and a configuration."""
+    from pipeline.convert_rlipv2 import convert_rlipv2 as run_convert
+
+    _say(str(run_convert(checkpoint, output, tokenizer=tokenizer, gate=gate, published=published)))
+
+
 @app.command("train-parser")
 def train_parser(
     treebanks: Annotated[Path, typer.Option(help="Folder with ewt, gum and pud as CoNLL-U; see the model card.")],

@@ -8,8 +8,9 @@ from pathlib import Path
 from schemas import Caption, Rejected, Repair, Scene, UserError
 from schemas.job import BlipCaptions
 from stages.caption.blip_model import BlipModel
-from stages.caption.model_files import folder_digest, require_blip_extra
+from stages.caption.model_files import folder_digest
 from stages.caption.nucleus import uniform_numbers
+from stages.optional import require_torch
 from stages.picture import decode_rgb
 
 
@@ -19,7 +20,7 @@ def open_blip(job: BlipCaptions, *, seed: int) -> "BlipCaptioner":
     Raises:
         UserError: if the `blip` extra is not installed, or the model folder holds no weights that may be loaded.
     """
-    require_blip_extra()
+    require_torch("caption.backend blip")
     digest = folder_digest(job.model) if Path(job.model).is_dir() else None
     return BlipCaptioner(job, seed=seed, folder_sha256=digest)
 
@@ -51,7 +52,7 @@ class BlipCaptioner:
         Raises:
             UserError: if the model cannot be loaded here, or its folder is not the one the job was planned with.
         """
-        require_blip_extra()
+        require_torch("caption.backend blip")
         import torch
 
         if self._folder_sha256 is not None:

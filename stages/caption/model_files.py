@@ -1,26 +1,12 @@
 """Where a captioner's files are, what they are (by digest), and whether they may be loaded."""
 
 import hashlib
-import importlib.util
 from pathlib import Path
 
 from schemas import UserError
 
 # What loading a model reads. Other files (a README, pickled weights) change nothing, so they do not count.
 _READ = {".json", ".txt", ".safetensors"}
-
-
-def require_blip_extra() -> None:
-    """Refuse to start without the libraries of the `blip` extra.
-
-    Raises:
-        UserError: naming what is missing and the install command.
-    """
-    missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"caption.backend blip needs {' and '.join(missing)}, not installed here; run: pip install 'relmill[blip]'"
-        )
 
 
 def folder_digest(folder: str) -> str:

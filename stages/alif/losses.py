@@ -1,0 +1,517 @@
+"""What RLIPv2 learns from: the losses of detecting pairs and of tagging given pairs, and relational pseudo-labels.
+
+Letters: B images; Q pair queries of an image; N labelled pairs of an image, different for each; K pairs of the batch
+for which a query answers; O entity texts, of which the last is "no objects"; R relation texts; D width of a text.
+
+Boxes are cxcywh (centre x, centre y, width, height), as parts of the image's width and height.
+
+What each loss is divided by:
+
+- entity: the mean over all queries, where one without a pair counts `no_object_weight`;
+- boxes: the number of pairs in the batch, at least 1;
+- predicate: the number of entries in the batch whose target is above 0, at least 1, as in CornerNet.
+
+So an image without pairs leaves the box losses alone, adds its queries to the sum of the predicate loss but not to
+what that is divided by, and joins the mean of the entity loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from stages.alif.boxes import boxes_cxcywh_to_xyxy, generalized_iou
+from stages.alif.matcher import (
+    HungarianMatcher,
+    Match,
+    PairLabels,
+    PairPredictions,
+    PairTargets,
+    box_gious,
+    check_same_sizes,
+    object_in_image,
+)
+
+PredicateTarget = Literal["pseudo_quality", "quality", "hard"]
+"""What a matched query is to answer for a predicate.
+
+- `pseudo_quality`: (label + relational pseudo-label) x box quality; in pre-training.
+- `quality`: label x box quality; in fine-tuning on HICO-DET and Open Images.
+- `hard`: the label; in fine-tuning on V-COCO and in training of the R-Tagger.
+
+The box quality of a pair is (GIoU + 1) / 2 of the worse of its two boxes, between 0 and 1 (the relational quality
+labels of RLIP, Yuan et al., NeurIPS 2022).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The choices and weights of the losses; the defaults are those of the published pre-training."""
+
+    predicate_target: PredicateTarget = "pseudo_quality"
+    entity_weight: float = 1.0
+    predicate_weight: float = 1.0
+    box_l1_weight: float = 2.5
+    box_giou_weight: float = 1.0
+    no_object_weight: float = 0.1
+    """How much a query without a pair counts in the entity loss; most queries have none."""
+    published: bool = False
+    """Repeat what is repaired here:
+
+    - The box losses of the object are divided by a number 1e-4 too great, counted in this process alone, where those of
+      the subject are divided by the mean of all processes.
+    - Probabilities of predicates are cut to [1e-6, 1 - 1e-6], so a query that is surely wrong (logit beyond 13.8)
+      learns nothing.
+    - Pseudo-labels hand on their gradient, so the text encoder learns to move the targets.
+    - The box quality of a pair whose object is not in the image falls below 0, for the reason told at
+      `HungarianMatcher.published`; the published code stops there.
+    - After an image of more pairs than queries, the box quality and pseudo-labels of the images that follow in the
+      batch are those of other pairs.
+    """
+
+    def __post_init__(self) -> None:
+        if self.predicate_target not in get_args(PredicateTarget):
+            raise ValueError(
+                f"predicate_target is {self.predicate_target!r}; give one of {', '.join(get_args(PredicateTarget))}"
+            )
+        for field in fields(self):
+            if field.name.endswith("_weight") and not getattr(self, field.name) >= 0:
+                raise ValueError(f"{field.name} is {getattr(self, field.name)}; give a number of at least 0")
+
+
+@dataclass(frozen=True)
+class LayerLosses:
+    """The losses of one decoder layer, not yet weighted, and figures to watch; all of shape ()."""
+
+    entity: Tensor
+    """Cross-entropy of the subject's class plus that of the object's."""
+    predicate: Tensor
+    """`quality_focal_loss` or `corner_focal_loss`."""
+    subject_box_l1: Tensor
+    """Sum of the four absolute differences in cxcywh, mean over the pairs."""
+    object_box_l1: Tensor
+    """Likewise, mean over the pairs whose object is in the image."""
+    subject_box_giou: Tensor
+    """1 - GIoU, mean over the pairs."""
+    object_box_giou: Tensor
+    """Likewise, mean over the pairs whose object is in the image."""
+    subject_error_percent: Tensor
+    """Queries with a pair whose likeliest subject is wrong; 100 if none has a pair. No gradient, as in all below."""
+    object_error_percent: Tensor
+    """Likewise for the object."""
+    cardinality_error: Tensor | None
+    """How far the number of queries that see an object is from the number of pairs, mean over the images. None for the
+    R-Tagger, whose slots without a pair mean nothing."""
+
+    def total(self, config: LossConfig) -> Tensor:
+        """() weighted sum of the losses, without the figures."""
+        return (
+            config.entity_weight * self.entity
+            + config.predicate_weight * self.predicate
+            + config.box_l1_weight * (self.subject_box_l1 + self.object_box_l1)
+            + config.box_giou_weight * (self.subject_box_giou + self.object_box_giou)
+        )
+
+
+@dataclass(frozen=True)
+class LossReport:
+    """What a batch costs."""
+
+    total: Tensor
+    """() the weighted losses of all layers, added: call `backward` on it."""
+    layers: tuple[LayerLosses, ...]
+    """One for each decoder layer, same order."""
+    matches: tuple[tuple[Match, ...], ...]
+    """For each decoder layer and each image, which queries answered for which pairs."""
+
+
+@dataclass(frozen=True)
+class BoxCounts:
+    """What the box losses are divided by, each () and at least 1."""
+
+    pairs: Tensor
+    objects: Tensor
+    """Pairs whose object is in the image."""
+
+    @classmethod
+    def of(cls, targets: Sequence[PairTargets], device: torch.device | str = "cpu") -> "BoxCounts":
+        """Counted over one batch. Where several processes train together, give their mean to the loss instead."""
+        in_image = [object_in_image(target.object_boxes_cxcywh).sum() for target in targets]
+        pairs = torch.tensor(sum(len(target) for target in targets), device=device)
+        objects = torch.stack(in_image).sum() if in_image else torch.tensor(0)
+        return cls(pairs.clamp(min=1), objects.to(device).clamp(min=1))
+
+
+class PairLoss:
+    """The loss of detecting pairs: the queries of each layer are matched with the pairs, then compared with them.
+
+    Published `SetCriterionHOI` with subject classes. Neither the order of the queries nor that of the pairs changes a
+    loss.
+
+    Usage::
+
+        loss = PairLoss(LossConfig(), HungarianMatcher())
+        similar = relational_pseudo_labels(relation_features, torch.cat([t.predicate_labels for t in targets]))
+        loss(layers, targets, pseudo_labels=similar).total.backward()
+    """
+
+    def __init__(self, config: LossConfig, matcher: HungarianMatcher) -> None:
+        """Take the choices, and the matcher that all layers share."""
+        self.config = config
+        self.matcher = matcher
+
+    def __call__(
+        self,
+        layers: Sequence[PairPredictions],
+        targets: Sequence[PairTargets],
+        *,
+        pseudo_labels: Tensor | None = None,
+        counts: BoxCounts | None = None,
+    ) -> LossReport:
+        """Compare what the decoder layers say with the labels.
+
+        Args:
+            layers: one for each decoder layer, at least one, in the order of the decoder.
+            targets: one for each image; none, or none with a pair, is fine.
+            pseudo_labels: (N of all images together, R) from `relational_pseudo_labels`, pairs in the order of
+                `targets`. Needed if `predicate_target` is `pseudo_quality`, refused if not.
+            counts: what to divide box losses by; by default counted over `targets`.
+        """
+        check_same_sizes(layers[-1], targets)
+        layers = [layer.at_least_float32() for layer in layers]
+        labels = _one_after_another(targets, layers[-1])
+        pseudo_labels = self._checked(pseudo_labels, labels)
+        counts = counts or BoxCounts.of(targets, layers[-1].subject_logits.device)
+        sizes = [len(target) for target in targets]
+
+        # All layers are matched in one go: one wait for the device instead of one for each layer.
+        with torch.no_grad():
+            found = self.matcher(PairPredictions.joined(layers), list(targets) * len(layers))
+        matches = tuple(tuple(found[i * len(sizes) : (i + 1) * len(sizes)]) for i in range(len(layers)))
+
+        losses = []
+        for layer, match in zip(layers, matches, strict=True):
+            couples = _couples(match, sizes, layer)
+            subjects = _for_every_query(layer.subject_logits, labels.subject_labels, couples)
+            objects = _for_every_query(layer.object_logits, labels.object_labels, couples)
+            weight = self.config.no_object_weight
+            losses.append(
+                LayerLosses(
+                    entity=entity_loss(layer.subject_logits, subjects, no_object_weight=weight)
+                    + entity_loss(layer.object_logits, objects, no_object_weight=weight),
+                    predicate=self._predicate_loss(layer, labels, couples, match, pseudo_labels),
+                    **_box_losses(layer, labels, couples, counts, published=self.config.published),
+                    **_class_errors(layer, labels, couples),
+                    cardinality_error=_cardinality_error(layer.object_logits, sizes),
+                )
+            )
+        return _report(losses, matches, self.config)
+
+    def _checked(self, pseudo_labels: Tensor | None, labels: PairLabels) -> Tensor | None:
+        if (pseudo_labels is not None) != (self.config.predicate_target == "pseudo_quality"):
+            given = "not given" if pseudo_labels is None else "given"
+            raise ValueError(
+                f"predicate_target is {self.config.predicate_target!r} and pseudo_labels are {given}; they go with "
+                "'pseudo_quality' and with no other"
+            )
+        if pseudo_labels is None:
+            return None
+        if pseudo_labels.shape != labels.predicate_labels.shape:
+            raise ValueError(
+                f"pseudo_labels have shape {tuple(pseudo_labels.shape)}, but the labels of all pairs have "
+                f"{tuple(labels.predicate_labels.shape)}; give one row for each pair"
+            )
+        pseudo_labels = pseudo_labels.to(labels.predicate_labels.dtype)
+        return pseudo_labels if self.config.published else pseudo_labels.detach()
+
+    def _predicate_loss(
+        self,
+        layer: PairPredictions,
+        labels: PairLabels,
+        couples: "_Couples",
+        match: Sequence[Match],
+        pseudo_labels: Tensor | None,
+    ) -> Tensor:
+        matched = labels.predicate_labels[couples.rows]
+        if self.config.predicate_target != "hard":
+            rows = couples.rows
+            if self.config.published:  # the published code counts the matched pairs of an image as all its pairs
+                rows = _couples(match, [len(each.pairs) for each in match], layer).rows
+            if pseudo_labels is not None:
+                matched = matched + pseudo_labels[rows]
+            matched = matched * self._box_quality(layer, labels, couples._replace(rows=rows))[:, None]
+
+        # A query without a pair is to deny every predicate.
+        targets = torch.zeros_like(layer.predicate_logits).index_put((couples.images, couples.queries), matched)
+        known = torch.ones_like(targets, dtype=torch.bool)
+        known[couples.images, couples.queries] = labels.known_predicates[couples.rows]
+        focal_loss = corner_focal_loss if self.config.predicate_target == "hard" else quality_focal_loss
+        return focal_loss(layer.predicate_logits, targets, known=known, published=self.config.published)
+
+    def _box_quality(self, layer: PairPredictions, labels: PairLabels, couples: "_Couples") -> Tensor:
+        """(K,) how well both boxes fit. It is a target, so it has no gradient."""
+        with torch.no_grad():
+            queries = layer.at(couples.images, couples.queries)
+            gious = box_gious(
+                queries.subject_boxes_cxcywh,
+                queries.object_boxes_cxcywh,
+                labels.subject_boxes_cxcywh[couples.rows],
+                labels.object_boxes_cxcywh[couples.rows],
+                published=self.config.published,
+            )
+            quality = (torch.minimum(*gious) + 1) / 2
+            # The GIoU of equal boxes may be a rounding error above 1. The published code stops there.
+            return quality if self.config.published else quality.clamp(0, 1)
+
+
+class TaggerLoss:
+    """The loss of the R-Tagger, which is given its pairs: slot i answers for pair i, nothing is matched.
+
+    Published `loss_verb_tagger`. Slots after the last pair of an image are not looked at; a pair without predicates is
+    to be denied all of them.
+
+    Usage::
+
+        TaggerLoss(LossConfig(predicate_target="hard"))(layers, targets).total.backward()
+    """
+
+    def __init__(self, config: LossConfig) -> None:
+        """Take the choices; the target of a predicate must be its label."""
+        if config.predicate_target != "hard":
+            raise ValueError(
+                f"predicate_target is {config.predicate_target!r}; the R-Tagger is given its boxes, so give 'hard'"
+            )
+        self.config = config
+
+    def __call__(
+        self, layers: Sequence[PairPredictions], targets: Sequence[PairTargets], *, counts: BoxCounts | None = None
+    ) -> LossReport:
+        """Compare what the decoder layers say about the given pairs with the labels.
+
+        Args:
+            layers: one for each decoder layer, at least one, in the order of the decoder; Q slots.
+            targets: one for each image, at most Q pairs each, in the order in which they were given to the network.
+            counts: what to divide box losses by; by default counted over `targets`.
+        """
+        check_same_sizes(layers[-1], targets)
+        layers = [layer.at_least_float32() for layer in layers]
+        num_slots = layers[-1].subject_logits.shape[1]
+        sizes = [len(target) for target in targets]
+        if max(sizes, default=0) > num_slots:
+            raise ValueError(f"an image has {max(sizes)} pairs, but there are {num_slots} slots; give it in parts")
+        labels = _one_after_another(targets, layers[-1])
+        counts = counts or BoxCounts.of(targets, layers[-1].subject_logits.device)
+        slots = torch.arange(num_slots, device=layers[-1].subject_logits.device)
+        match = tuple(Match(slots[:size], slots[:size]) for size in sizes)
+        couples = _couples(match, sizes, layers[-1])
+
+        losses = []
+        for layer in layers:
+            given = layer.at(couples.images, couples.queries)
+            weight = self.config.no_object_weight
+            losses.append(
+                LayerLosses(
+                    entity=entity_loss(given.subject_logits, labels.subject_labels, no_object_weight=weight)
+                    + entity_loss(given.object_logits, labels.object_labels, no_object_weight=weight),
+                    predicate=corner_focal_loss(
+                        given.predicate_logits,
+                        labels.predicate_labels,
+                        known=labels.known_predicates,
+                        published=self.config.published,
+                    ),
+                    **_box_losses(layer, labels, couples, counts, published=self.config.published),
+                    **_class_errors(layer, labels, couples),
+                    cardinality_error=None,
+                )
+            )
+        return _report(losses, (match,) * len(layers), self.config)
+
+
+def entity_loss(logits: Tensor, labels: Tensor, *, no_object_weight: float) -> Tensor:
+    """() cross-entropy of (..., O) logits with (...) labels, mean weighted by class; 0 if there is none.
+
+    The last class, "no objects", has the weight `no_object_weight`, all others 1 (`eos_coef` in DETR).
+    """
+    weights = logits.new_ones(logits.shape[-1])
+    weights[-1] = no_object_weight
+    flat = labels.flatten()
+    loss = functional.cross_entropy(logits.flatten(0, -2), flat, weights, reduction="sum")
+    return loss / weights[flat].sum().clamp(min=torch.finfo(logits.dtype).tiny)
+
+
+def quality_focal_loss(
+    logits: Tensor, targets: Tensor, *, known: Tensor | None = None, published: bool = False
+) -> Tensor:
+    """() focal loss for targets between 0 and 1: |y - p|^2 BCE(p, y), summed, divided by the number of y > 0.
+
+    Quality focal loss of Li et al., "Generalized Focal Loss", NeurIPS 2020, with beta 2; published `_soft_neg_loss`.
+
+    Args:
+        logits: (...) before the sigmoid that gives p.
+        targets: (...) y.
+        known: (...) bool; False leaves an entry out. By default all count.
+        published: cut p to [1e-6, 1 - 1e-6], which caps the loss of an entry and ends its gradient there.
+    """
+    log_yes, log_no = _log_probabilities(logits, published=published)
+    entries = (targets - log_yes.exp()).square() * -(targets * log_yes + (1 - targets) * log_no)
+    return _sum_per_positive(entries, targets > 0, known)
+
+
+def corner_focal_loss(
+    logits: Tensor, targets: Tensor, *, known: Tensor | None = None, published: bool = False
+) -> Tensor:
+    """() focal loss for targets 0 or 1, summed, divided by the number of ones.
+
+    -(1 - p)^2 log p where y is 1, else -(1 - y)^4 p^2 log(1 - p): Law and Deng, "CornerNet", ECCV 2018, equation 1;
+    published `_neg_loss`. Arguments as in `quality_focal_loss`.
+    """
+    log_yes, log_no = _log_probabilities(logits, published=published)
+    positive = targets == 1
+    if_positive = log_no.exp().square() * -log_yes
+    if_negative = (1 - targets) ** 4 * log_yes.exp().square() * -log_no
+    return _sum_per_positive(torch.where(positive, if_positive, if_negative), positive, known)
+
+
+def relational_pseudo_labels(
+    text_features: Tensor, predicate_labels: Tensor, *, threshold: float = 0.3, published: bool = False
+) -> Tensor:
+    """How far other predicates hold too, since their text is close to that of a labelled one; for pre-training.
+
+    The similarity of text r to text g is (greatest distance of any text to g) - (distance of r to g), Euclidean. It is
+    added up over the labelled predicates g of a pair and divided by the pair's greatest sum. What is labelled, or not
+    above `threshold`, becomes 0. (Relational pseudo-labels of RLIP, Yuan et al., NeurIPS 2022; published in
+    `RLIP_ParSeDA.forward`, mode "online", and in `RLIP_ParSe.forward`.)
+
+    Args:
+        text_features: (R, D) of the relation texts, as the text encoder gives them, before fusion with the image.
+        predicate_labels: (N, R), 1 where a predicate is labelled, else 0.
+        threshold: similarity below which, or at which, nothing is assumed.
+        published: hand on the gradient to `text_features`, which lets the text encoder move the targets, and let a
+            pair without predicates become not-a-number, where 0 is right.
+
+    Returns:
+        (N, R) between 0 and 1. Another order of the texts gives another order of the columns, and no more.
+    """
+    with torch.autocast(text_features.device.type, enabled=False), torch.set_grad_enabled(published):
+        features = text_features if text_features.dtype == torch.float64 else text_features.float()
+        distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+        labels = predicate_labels.to(distance.dtype)
+        if not distance.numel():  # without texts there is no greatest distance
+            return torch.zeros_like(labels)
+        similarity = distance.amax(-1, keepdim=True) - distance
+        summed = labels @ similarity
+        greatest = summed.amax(-1, keepdim=True)
+        share = summed / (greatest if published else torch.where(greatest > 0, greatest, 1.0))
+        share = share.masked_fill(labels.bool(), 0.0)
+        return share * (share > threshold)
+
+
+class _Couples(NamedTuple):
+    """The K pairs of the batch that have a query; all are (K,) int64."""
+
+    images: Tensor
+    queries: Tensor
+    rows: Tensor
+    """Number of the pair, counted through the whole batch."""
+
+
+def _couples(matches: Sequence[Match], sizes: Sequence[int], like: PairPredictions) -> _Couples:
+    """Matches of all images as one list.
+
+    Args:
+        matches: one for each image.
+        sizes: how many pairs each image has.
+        like: names the device.
+    """
+    none = torch.zeros(0, dtype=torch.int64, device=like.subject_logits.device)  # torch.cat wants at least one
+    images, queries, rows, first = [none], [none], [none], 0
+    for image, (match, size) in enumerate(zip(matches, sizes, strict=True)):
+        images.append(torch.full_like(match.queries, image))
+        queries.append(match.queries)
+        rows.append(match.pairs + first)
+        first += size
+    return _Couples(torch.cat(images), torch.cat(queries), torch.cat(rows))
+
+
+def _one_after_another(targets: Sequence[PairTargets], like: PairPredictions) -> PairLabels:
+    """The labels of all images as one list of pairs, in the type of the predictions."""
+    if not targets:
+        logits, boxes = like.subject_logits, like.subject_boxes_cxcywh
+        classes = logits.new_zeros(0, dtype=torch.int64)
+        predicates = logits.new_zeros(0, like.predicate_logits.shape[-1])
+        return PairLabels(classes, classes, predicates, predicates.bool(), boxes.new_zeros(0, 4), boxes.new_zeros(0, 4))
+    each = zip(*(target.labels() for target in targets), strict=True)
+    return PairLabels(*(torch.cat(list(same)) for same in each)).floats_as(like.subject_logits.dtype)
+
+
+def _for_every_query(logits: Tensor, labels: Tensor, couples: _Couples) -> Tensor:
+    """(B, Q) the label of the pair for which a query answers, else "no objects"."""
+    classes = torch.full(logits.shape[:2], logits.shape[-1] - 1, dtype=torch.int64, device=logits.device)
+    return classes.index_put((couples.images, couples.queries), labels[couples.rows])
+
+
+def _box_losses(
+    layer: PairPredictions, labels: PairLabels, couples: _Couples, counts: BoxCounts, *, published: bool
+) -> dict[str, Tensor]:
+    """The four box losses of `LayerLosses`, by name; 0 if no query has a pair."""
+    queries = layer.at(couples.images, couples.queries)
+    subjects = labels.subject_boxes_cxcywh[couples.rows]
+    objects = labels.object_boxes_cxcywh[couples.rows]
+    in_image = object_in_image(objects)
+    num_objects = in_image.sum() + 1e-4 if published else counts.objects
+    subject_l1, subject_giou = _box_distances(queries.subject_boxes_cxcywh, subjects)
+    object_l1, object_giou = _box_distances(queries.object_boxes_cxcywh, objects)
+    return {
+        "subject_box_l1": subject_l1.sum() / counts.pairs,
+        "object_box_l1": (object_l1 * in_image).sum() / num_objects,
+        "subject_box_giou": subject_giou.sum() / counts.pairs,
+        "object_box_giou": (object_giou * in_image).sum() / num_objects,
+    }
+
+
+def _box_distances(predicted_cxcywh: Tensor, boxes_cxcywh: Tensor) -> tuple[Tensor, Tensor]:
+    """(K,) summed absolute difference and (K,) 1 - GIoU of (K, 4) boxes with (K, 4) boxes."""
+    overlap = generalized_iou(boxes_cxcywh_to_xyxy(predicted_cxcywh), boxes_cxcywh_to_xyxy(boxes_cxcywh))
+    return (predicted_cxcywh - boxes_cxcywh).abs().sum(-1), 1 - overlap
+
+
+def _class_errors(layer: PairPredictions, labels: PairLabels, couples: _Couples) -> dict[str, Tensor]:
+    """The two figures of `LayerLosses` about classes, by name."""
+    queries = layer.at(couples.images, couples.queries)
+    right_subjects = queries.subject_logits.argmax(-1) == labels.subject_labels[couples.rows]
+    right_objects = queries.object_logits.argmax(-1) == labels.object_labels[couples.rows]
+    count = max(len(couples.rows), 1)
+    return {
+        "subject_error_percent": 100 - 100 * right_subjects.sum() / count,
+        "object_error_percent": 100 - 100 * right_objects.sum() / count,
+    }
+
+
+def _cardinality_error(object_logits: Tensor, sizes: Sequence[int]) -> Tensor:
+    """() from (B, Q, O) logits; 0 without images."""
+    num_found = (object_logits.argmax(-1) != object_logits.shape[-1] - 1).sum(-1)
+    num_pairs = torch.tensor(sizes, dtype=num_found.dtype, device=num_found.device)
+    return (num_found - num_pairs).abs().sum() / max(len(sizes), 1)
+
+
+def _log_probabilities(logits: Tensor, *, published: bool) -> tuple[Tensor, Tensor]:
+    """log p and log(1 - p) of p = sigmoid(logits), exact for every logit."""
+    if published:
+        probability = logits.sigmoid().clamp(1e-6, 1 - 1e-6)
+        return probability.log(), (1 - probability).log()
+    return functional.logsigmoid(logits), functional.logsigmoid(-logits)
+
+
+def _sum_per_positive(entries: Tensor, positive: Tensor, known: Tensor | None) -> Tensor:
+    """() sum of the entries that are known, divided by how many of these are positive, at least 1."""
+    if known is not None:
+        entries, positive = entries * known, positive & known
+    return entries.sum() / positive.sum().clamp(min=1)
+
+
+def _report(losses: Sequence[LayerLosses], matches: tuple[tuple[Match, ...], ...], config: LossConfig) -> LossReport:
+    total = torch.stack([each.total(config) for each in losses]).sum()
+    return LossReport(total, tuple(losses), matches)
