@@ -16,6 +16,8 @@ _WORDS = {
     "image-animated": "Several frames; boxes and captions speak of one picture.",
     "image-size-mismatch": "The picture measures otherwise than the annotations say, so the boxes cannot be trusted.",
     "too-many-boxes": "More boxes than `screen.max_boxes`; pairs grow with their square.",
+    # rejected by caption or tag
+    "no-pixels": "The stage looks at pictures, and the job has none. Give `dataset.images`; leave out `pixels: false`.",
     # dead
     "exception": "The stage raised on this scene alone. The traceback is in its line; mend the cause, `relmill retry`.",
     "out-of-memory": "Even alone this scene did not fit into memory. Retry with more, or lower `screen.max_pixels`.",
@@ -40,6 +42,7 @@ _WORDS = {
     "caption-too-long": "A caption was longer than what is parsed.",
     "no-caption": "The scene has no caption, so captions can give it no relation.",
     "text-not-unicode": "A text held half a surrogate pair, replaced by U+FFFD.",
+    "text-too-long": "A caption's words or a class name were longer than the text encoder takes, and were not asked.",
     "image-size-invalid": "The size in the annotations was none; taken from the picture.",
 }
 

@@ -15,7 +15,16 @@ from schemas.job.dataset import (
 )
 from schemas.job.job import Job, PoolJob, RuntimeJob, StageName
 from schemas.job.load import build_job, load_job, resolve_path
-from schemas.job.stages import BlipCaptions, CaptionJob, GivenCaptions, ParseJob, PriorTagger, ScreenJob, TagJob
+from schemas.job.stages import (
+    BlipCaptions,
+    CaptionJob,
+    GivenCaptions,
+    ParseJob,
+    PriorTagger,
+    RelationTagger,
+    ScreenJob,
+    TagJob,
+)
 
 __all__ = [
     "DATASET_PATHS",
@@ -32,6 +41,7 @@ __all__ = [
     "ParseJob",
     "PoolJob",
     "PriorTagger",
+    "RelationTagger",
     "RuntimeJob",
     "ScenesDataset",
     "ScreenJob",

@@ -18,11 +18,11 @@ _PATHS = {
     "dataset": DATASET_PATHS,
     "caption": ("model",),
     "parse": ("model",),
-    "tag": ("prior",),
+    "tag": ("prior", "model"),
 }
 
 # Keys whose models are chosen by another key inside (`format`, `backend`).
-_UNIONS = {"dataset", "caption"}
+_UNIONS = {"dataset", "caption", "tag"}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -1,8 +1,8 @@
 """The parts of the job file that configure the stages."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.job.dataset import JobPart
 
@@ -84,4 +84,41 @@ class PriorTagger(JobPart):
     """Relations below this score are not kept."""
 
 
-TagJob = PriorTagger
+class RelationTagger(JobPart):
+    """Score caption relations by looking at the picture, with RLIPv2's Relation Tagger or one trained by Relmill. Needs
+    PyTorch: `pip install 'relmill[blip]'`."""
+
+    backend: Literal["relation_tagger"]
+    model: str = Field(min_length=1)
+    """Folder of a network: `config.json` and `model.safetensors`, as `relmill convert-rlipv2` writes them."""
+    min_score: float = Field(default=0.05, ge=0, le=1)
+    """Relations below this score are not kept (RLIPv2: 0.05)."""
+    scope: Literal["own_texts", "image_union"] = "own_texts"
+    """Which texts a pair is scored against: `own_texts`, those that a caption states of its two classes; `image_union`,
+    all texts of the picture's captions, as RLIPv2 does."""
+    pairs_per_group: int = Field(default=100, ge=1)
+    """Pairs that are decoded together, and see one another (RLIPv2: 100)."""
+    short_side: int = Field(default=800, ge=1)
+    """Pixels that the shorter side of a picture is scaled to (RLIPv2: 800)."""
+    longest: int = Field(default=1333, ge=1)
+    """Most pixels of the longer side; the shorter gives way (RLIPv2: 1333)."""
+    batch_size: int = Field(default=8, ge=1)
+    """Pictures encoded together, of similar size. Halved on out-of-memory."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16` computes products in half precision: faster on a GPU, less exact."""
+    compile: bool = False
+    """Compile the network with torch.compile at a worker's first pictures: minutes then, for faster ones after."""
+
+    @model_validator(mode="after")
+    def _with_possible_size(self) -> Self:
+        if self.short_side > self.longest:
+            raise ValueError(f"short_side {self.short_side} is above longest {self.longest}")
+        return self
+
+
+def _prior_unless_said(part: Any) -> Any:
+    """Jobs from before there was a choice do not name the backend."""
+    return {"backend": "prior", **part} if isinstance(part, dict) and "backend" not in part else part
+
+
+TagJob = Annotated[PriorTagger | RelationTagger, Field(discriminator="backend"), BeforeValidator(_prior_unless_said)]

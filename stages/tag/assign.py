@@ -26,8 +26,9 @@ _LAST_RESORT = -50.0
 class Assigned:
     """A mention between two regions.
 
-    `score` is the probability that this pair, of all that bear the names, is the one the caption means, times the
-    probability that the pair is related at all, judged by its geometry with even odds beforehand.
+    `score` is, of `assign`, the probability that this pair, of all that bear the names, is the one the caption means,
+    times the probability that the pair is related at all, judged by its geometry with even odds beforehand. Of the
+    Relation Tagger it is how well the words fit the pair, in (0, 1); see `stages/tag/relation_tagger.py`.
     """
 
     mention: Mention

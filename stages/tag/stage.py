@@ -1,12 +1,12 @@
 """The tag stage, backend `prior`: relations between regions, each resting on a caption."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from schemas import BadInputError, Evidence, Relation, Scene
+from schemas import BadInputError, Scene
 from stages.tag.assign import Assigned, assign
 from stages.tag.candidates import PairScorer, PairWeigher, with_candidates
 from stages.tag.prior import Prior, load_prior
+from stages.tag.relations import with_relations
 
 
 class PriorTagger:
@@ -54,8 +54,7 @@ class PriorTagger:
 def tag_scene(scene: Scene, scorer: PairScorer, *, min_score: float = 0.0) -> Scene:
     """A copy of the scene with its captions' mentions turned into relations between its regions.
 
-    Relations of other sources stay in front, as they were. Equal relations of several captions become one, with the
-    highest score and the evidence of all. What a person denied of a pair is not asserted.
+    See `with_relations` for what stays, what is merged and what is denied.
     """
     phrases = with_candidates(scene)
     weigher = PairWeigher(scene.regions, scorer)
@@ -64,32 +63,4 @@ def tag_scene(scene: Scene, scorer: PairScorer, *, min_score: float = 0.0) -> Sc
         own = {i: phrase for i, phrase in enumerate(phrases) if phrase.caption == index}
         mentions = [mention for mention in scene.mentions if mention.caption == index]
         assigned += assign(caption, own, mentions, weigher)
-    kept = tuple(relation for relation in scene.relations if relation.source != "tagger")
-    denied = {(r.subject, r.object, r.predicate) for r in kept if r.state == "denied"}
-    grouped: dict[tuple[int, int, str], list[Assigned]] = {}
-    for one in assigned:
-        key = (one.subject, one.object, one.mention.predicate)
-        if key not in denied:
-            grouped.setdefault(key, []).append(one)
-    relations = [_relation(scene, key, grouped[key]) for key in sorted(grouped)]
-    chosen = tuple(relation for relation in relations if relation.score >= min_score)
-    return replace(scene, phrases=phrases, relations=kept + chosen)
-
-
-def _relation(scene: Scene, key: tuple[int, int, str], found: Sequence[Assigned]) -> Relation:
-    best = min(found, key=lambda one: (-one.score, one.mention.caption, one.mention.span))
-    evidence = {
-        Evidence(m.caption, scene.phrases[m.subject].span, m.span, scene.phrases[m.object].span)
-        for m in (one.mention for one in found)
-    }
-    subject, object_, predicate = key
-    return Relation(
-        subject=subject,
-        object=object_,
-        predicate=predicate,
-        text=scene.captions[best.mention.caption].text[slice(*best.mention.span)],
-        # Processors differ in the last bits of exp and log; rounded, nodes of different kinds write the same bytes.
-        score=round(best.score, 6),
-        source="tagger",
-        evidence=tuple(sorted(evidence, key=lambda e: (e.caption, e.predicate, e.subject, e.object))),
-    )
+    return with_relations(scene, phrases, assigned, min_score=min_score)

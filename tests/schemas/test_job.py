@@ -41,6 +41,19 @@ def test_a_parsing_model_is_a_folder_if_one_stands_there(write, tmp_path):
     assert load_job(job_file).parse.model == str(tmp_path / "en_parser")
 
 
+def test_a_tag_part_without_a_backend_is_the_priors(write):
+    job = load_job(write(MINIMAL + "tag: {min_score: 0.5}\n"))
+    assert (job.tag.backend, job.tag.min_score) == ("prior", 0.5)
+
+
+def test_the_relation_tagger_is_chosen_by_its_backend(write, tmp_path):
+    job_file = write(MINIMAL + "tag: {backend: relation_tagger, model: tagger}\n")
+    (tmp_path / "tagger").mkdir()
+    tag = load_job(job_file, ["tag.scope=image_union"]).tag
+    assert tag.model == str(tmp_path / "tagger")
+    assert (tag.scope, tag.min_score, tag.pairs_per_group) == ("image_union", 0.05, 100)
+
+
 def test_overrides_are_yaml_and_reach_nested_keys(write):
     job = load_job(write(MINIMAL), ["tag.min_score=0.25", "runtime.pools.parse.workers=3", "dataset.pixels=false"])
     assert job.tag.min_score == 0.25
@@ -54,6 +67,15 @@ def test_overrides_are_yaml_and_reach_nested_keys(write):
         ("output: o\n", "dataset: missing"),
         (MINIMAL + "ouput: x\n", "ouput: unknown key"),
         (MINIMAL + "tag: {prio: 1}\n", "tag.prio: unknown key"),
+        (MINIMAL + "tag: {backend: priot}\n", "tag: .*'prior', 'relation_tagger'"),
+        (MINIMAL + "tag: 3\n", "tag: "),
+        (MINIMAL + "tag: {backend: relation_tagger}\n", "tag.model: missing; add it"),
+        (MINIMAL + "tag: {backend: relation_tagger, model: m, prior: p}\n", "tag.prior: unknown key"),
+        (MINIMAL + "tag: {backend: relation_tagger, model: m, scope: all}\n", "tag.scope: .*'own_texts'"),
+        (
+            MINIMAL + "tag: {backend: relation_tagger, model: m, short_side: 2000}\n",
+            "tag: .*2000 is above longest 1333",
+        ),
         (MINIMAL + "unit_size: 0\n", "unit_size: .*greater than or equal to 1"),
         (MINIMAL + "caption: {backend: blip, per_image: many}\n", "caption.per_image"),
         ("dataset: {format: cocoo}\noutput: o\n", "dataset: .*'coco'"),
