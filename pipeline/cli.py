@@ -512,6 +512,50 @@ def train_parser(
     _say(str(output / "model"))
 
 
+@app.command("train-tagger")
+def train_tagger(
+    datasets: Annotated[list[Path], typer.Argument(help="YAML files, each with a `dataset:` part like a job's.")],
+    output: Annotated[Path, typer.Option(help="Folder to make; it is what `tag.model` names.")],
+    network: Annotated[
+        str, typer.Option(help="tiny, trained from nothing, or the folder of a tagger to train further.")
+    ] = "tiny",
+    steps: Annotated[int, typer.Option(min=1, help="Of the optimizer.")] = 5000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of a step.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest; else 1e-3 for tiny, 1e-4 for others.")] = None,
+    short_side: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of a picture's shorter side; else 160 for tiny, 800 for others.")
+    ] = None,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between two states to resume from.")] = 500,
+    report_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of figures.")] = 50,
+    assume_complete: Annotated[
+        bool, typer.Option("--assume-complete", help="Predicates that a dataset does not list for a pair do not hold.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training begun in the output.")] = False,
+    num_threads: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 1,
+) -> None:
+    """Train a Relation Tagger on the human relations of one or more datasets."""
+    from pipeline.train_tagger import train_tagger as run_train
+
+    summary = run_train(
+        datasets,
+        output,
+        network=network,
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        learning_rate=learning_rate,
+        short_side=short_side,
+        save_every=save_every,
+        report_every=report_every,
+        assume_complete=assume_complete,
+        resume=resume,
+        num_threads=num_threads,
+        report=_say,
+    )
+    _say(str(summary))
+
+
 @app.command("fit-prior")
 def fit_prior(
     datasets: Annotated[list[Path], typer.Argument(help="YAML files, each with a `dataset:` part like a job's.")],

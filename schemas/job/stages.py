@@ -89,8 +89,9 @@ class RelationTagger(JobPart):
     PyTorch: `pip install 'relmill[blip]'`."""
 
     backend: Literal["relation_tagger"]
-    model: str = Field(min_length=1)
-    """Folder of a network: `config.json` and `model.safetensors`, as `relmill convert-rlipv2` writes them."""
+    model: str = Field(default="builtin", min_length=1)
+    """`builtin` is a small network that ships with Relmill, trained on procedural scenes and good for nothing else; or
+    the folder of one: `config.json` and `model.safetensors`, as `relmill convert-rlipv2` and `train-tagger` write."""
     min_score: float = Field(default=0.05, ge=0, le=1)
     """Relations below this score are not kept (RLIPv2: 0.05)."""
     scope: Literal["own_texts", "image_union"] = "own_texts"
@@ -98,22 +99,16 @@ class RelationTagger(JobPart):
     all texts of the picture's captions, as RLIPv2 does."""
     pairs_per_group: int = Field(default=100, ge=1)
     """Pairs that are decoded together, and see one another (RLIPv2: 100)."""
-    short_side: int = Field(default=800, ge=1)
-    """Pixels that the shorter side of a picture is scaled to (RLIPv2: 800)."""
-    longest: int = Field(default=1333, ge=1)
-    """Most pixels of the longer side; the shorter gives way (RLIPv2: 1333)."""
+    short_side: int | None = Field(default=None, ge=1)
+    """Pixels that the shorter side of a picture is scaled to; by default as in the network's training (RLIPv2: 800)."""
+    longest: int | None = Field(default=None, ge=1)
+    """Most pixels of the longer side; the shorter gives way. By default as in the network's training (RLIPv2: 1333)."""
     batch_size: int = Field(default=8, ge=1)
     """Pictures encoded together, of similar size. Halved on out-of-memory."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` computes products in half precision: faster on a GPU, less exact."""
     compile: bool = False
     """Compile the network with torch.compile at a worker's first pictures: minutes then, for faster ones after."""
-
-    @model_validator(mode="after")
-    def _with_possible_size(self) -> Self:
-        if self.short_side > self.longest:
-            raise ValueError(f"short_side {self.short_side} is above longest {self.longest}")
-        return self
 
 
 def _prior_unless_said(part: Any) -> Any:

@@ -40,6 +40,22 @@ PUBLISHED = Repairs(fusion_masks=False, backbone_padding=False, anchor_position=
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSize:
+    """What pictures are scaled to, in pixels; see `network_size`. RLIPv2's by default."""
+
+    short_side: int = 800
+    """Of the shorter side."""
+    longest: int = 1333
+    """Most of the longer side; the shorter gives way."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.short_side <= self.longest:
+            raise ValueError(
+                f"short_side is {self.short_side}, longest {self.longest}; give 1 <= short_side <= longest"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlifConfig:
     """A network. The defaults are RLIPv2-ParSeDA's with a ResNet-50 and RoBERTa-base, repaired."""
 
@@ -55,6 +71,8 @@ class AlifConfig:
     learned_verb_position: bool = False
     """The verb decoder's positions are learned; else the sum of the pair's states. Not for anchors."""
     repairs: Repairs = Repairs()
+    picture: PictureSize = PictureSize()
+    """The size that it was trained with, and sees best."""
 
     def __post_init__(self) -> None:
         if not self.encoder.width == self.decoder.width or self.encoder.num_levels != self.decoder.num_levels:
@@ -67,6 +85,16 @@ class AlifConfig:
                 f"the encoder has {self.encoder.num_fusions} language states, the decoders {self.decoder.num_layers} "
                 "layers; each layer is compared with the state of its number"
             )
+
+    @property
+    def coarsest_stride(self) -> int:
+        """Pixels of a side of the coarsest map's cells.
+
+        A batch padded to a multiple of it has maps that end where those of each picture alone would end.
+        """
+        # The table in `Backbone`: strides 8 and 16, and 32 but for the tiny one; each further level halves the last.
+        coarsest, num_maps = (16, 2) if self.backbone.kind == "tiny" else (32, 3)
+        return coarsest << self.encoder.num_levels - num_maps
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

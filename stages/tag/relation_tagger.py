@@ -24,6 +24,7 @@ from stages.tag.pair_texts import PairTexts, pair_texts
 from stages.tag.relations import with_relations
 from stages.tag.tagger_network import Floats, PictureQuestion, TaggerNetwork, class_numbers
 
+_BUILTIN_FOLDER = Path(__file__).parent / "builtin_tagger"
 _SHOWN = 80
 
 
@@ -73,6 +74,7 @@ class NetworkTagger:
         import torch
 
         from stages.alif.checkpoint import load_checkpoint
+        from stages.alif.config import PictureSize
         from stages.alif.queries import PUBLISHED_PAIRS
 
         found = _digest(self._job.model)
@@ -81,7 +83,7 @@ class NetworkTagger:
                 f"tag.model: the files in {self._job.model} changed since the job began (sha256 {found[:12]}, was "
                 f"{self._sha256[:12]}); give every worker the old files, or start with another output"
             )
-        checkpoint = load_checkpoint(Path(self._job.model))
+        checkpoint = load_checkpoint(_folder(self._job.model))
         if checkpoint.config.decoding != "pairs":
             raise BadInputError(
                 f"tag.model: the network in {self._job.model} looks for pairs itself (decoding "
@@ -92,9 +94,17 @@ class NetworkTagger:
                 f"tag.pairs_per_group is {self._job.pairs_per_group}, but this network was converted with its "
                 f"{PUBLISHED_PAIRS} published slots; give at most so many, or convert it without --published"
             )
+        trained = checkpoint.config.picture
+        try:
+            picture = PictureSize(
+                short_side=self._job.short_side or trained.short_side, longest=self._job.longest or trained.longest
+            )
+        except ValueError as error:
+            raise UserError(f"tag.{error}") from error
         self._network = TaggerNetwork(
             checkpoint,
             device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+            picture=picture,
             precision=self._job.precision,
             pairs_per_group=self._job.pairs_per_group,
             most_pictures=self._job.batch_size,
@@ -135,7 +145,7 @@ class NetworkTagger:
         low, high = corners[:, :2], corners[:, 2:]
         classes, box_classes = class_numbers([canonical_name(region.name) for region in regions])
         return PictureQuestion(
-            pixels=network.pixels(picture, short_side=self._job.short_side, longest=self._job.longest),
+            pixels=network.pixels(picture),
             boxes_cxcywh=np.concatenate([(low + high) / 2, high - low], axis=1) / (picture.size * 2),
             box_classes=box_classes,
             classes=classes,
@@ -164,11 +174,16 @@ def _with_repairs(scene: Scene, too_long: Sequence[str]) -> Scene:
     return replace(scene, provenance=replace(scene.provenance, repairs=known + new)) if new else scene
 
 
+def _folder(model: str) -> Path:
+    """Of the network named in a job."""
+    return _BUILTIN_FOLDER if model == "builtin" else Path(model)
+
+
 def _digest(model: str) -> str:
     from stages.alif.checkpoint import checkpoint_sha256
 
     try:
-        return checkpoint_sha256(Path(model))
+        return checkpoint_sha256(_folder(model))
     except BadInputError as error:
         raise BadInputError(f"tag.model: {error}") from error
 
@@ -177,6 +192,6 @@ def _identity(job: RelationTagger, sha256: str) -> str:
     """What runs, with every setting that changes a score, be it in the last digits."""
     return (
         f"tag/relation_tagger/1 sha256:{sha256} {job.scope} min_score={job.min_score:g} "
-        f"pairs_per_group={job.pairs_per_group} size={job.short_side}..{job.longest} {job.precision} "
+        f"pairs_per_group={job.pairs_per_group} size={job.short_side or 'own'}..{job.longest or 'own'} {job.precision} "
         f"batch_size={job.batch_size} compile={str(job.compile).lower()}"
     )

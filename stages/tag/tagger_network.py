@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stages.alif.checkpoint import Checkpoint
+    from stages.alif.config import PictureSize
     from stages.alif.model import Encoded
     from stages.alif.tagger import PairGroup
 
@@ -27,8 +28,6 @@ Numbers = npt.NDArray[np.int64]
 
 _NO_OBJECTS = "no objects"
 """The text of whatever has no class, last among the object texts; RLIPv2 was trained with it."""
-_COARSEST_STRIDE = 64
-"""Of four levels. Only padded to a multiple of it do a picture's maps have the same size in every batch."""
 _MOST_WASTE = 1.3
 """A batch covers at most this many times the pixels of its pictures. Upright and lying ones together would be 1.67."""
 _TEXTS_REMEMBERED = 8192
@@ -65,6 +64,7 @@ class TaggerNetwork:
     Args:
         checkpoint: a network that decodes pairs.
         device: to compute on.
+        picture: what pictures are scaled to.
         precision: `bfloat16` for products in half precision; boxes, texts and scores stay in float32.
         pairs_per_group: P of one group at most. The pairs of a picture are cut into even groups, in their order.
         most_pictures: B at most, and at most so many groups are decoded together; fewer after running out of memory.
@@ -76,6 +76,7 @@ class TaggerNetwork:
         checkpoint: "Checkpoint",
         *,
         device: "torch.device",
+        picture: "PictureSize",
         precision: Literal["float32", "bfloat16"],
         pairs_per_group: int,
         most_pictures: int,
@@ -85,7 +86,10 @@ class TaggerNetwork:
 
         config = checkpoint.config
         self._pads = config.repairs.backbone_padding and not config.backbone.kind.startswith("swin")
+        # Only padded to a multiple of it do a picture's maps have the same size in every batch.
+        self._multiple_of = config.coarsest_stride if self._pads else 1
         self._device = device
+        self._size = picture
         self._precision = precision
         self._pairs_per_group = pairs_per_group
         self._most_groups = most_pictures
@@ -99,11 +103,11 @@ class TaggerNetwork:
             for part in (self._model.backbone, self._model.encoder, self._model.decoder):
                 part.compile(dynamic=True)
 
-    def pixels(self, picture: "Image", *, short_side: int, longest: int) -> "Tensor":
+    def pixels(self, picture: "Image") -> "Tensor":
         """An RGB picture as the network takes it: (3, H, W) float32, scaled and normalised, on the CPU."""
         from stages.alif.images import resize_for_network
 
-        return resize_for_network(picture, short_side=short_side, longest=longest)
+        return resize_for_network(picture, short_side=self._size.short_side, longest=self._size.longest)
 
     def score(self, questions: Sequence[PictureQuestion]) -> list[Floats]:
         """How well each text fits each pair: (P, R) in (0, 1) for each question, in their order."""
@@ -123,9 +127,7 @@ class TaggerNetwork:
         from stages.alif.images import batch_images
         from stages.alif.tagger import decode_pairs
 
-        pixels, padding = batch_images(
-            [one.pixels for one in questions], multiple_of=_COARSEST_STRIDE if self._pads else 1
-        )
+        pixels, padding = batch_images([one.pixels for one in questions], multiple_of=self._multiple_of)
         num_objects = max(len(one.classes) for one in questions) + 1
         num_relations = max(len(one.texts) for one in questions)
         features, text_padding = self._texts(questions, num_objects, num_relations)

@@ -44,7 +44,7 @@ def save_tiny_tagger(folder: Path, **changes: Any) -> None:
     from stages.alif.backbone import BackboneConfig
     from stages.alif.build import build_model
     from stages.alif.checkpoint import save_checkpoint
-    from stages.alif.config import AlifConfig
+    from stages.alif.config import AlifConfig, PictureSize
     from stages.alif.decoder_layers import DecoderConfig
     from stages.alif.encoder import EncoderConfig
     from stages.alif.text_encoder import TextEncoderConfig
@@ -63,6 +63,7 @@ def save_tiny_tagger(folder: Path, **changes: Any) -> None:
             width=32, num_heads=2, num_levels=2, num_points=2, num_layers=2, feedforward_width=32
         ),
         "decoding": "pairs",
+        "picture": PictureSize(short_side=96, longest=160),
         **changes,
     }  # fmt: skip
     config = AlifConfig(**settings)
@@ -91,7 +92,7 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_stage(model: Path, **settings: Any) -> Stage:
-    settings = {"min_score": 0.0, "short_side": 96, "longest": 160, **settings}
+    settings = {"min_score": 0.0, **settings}
     return open_tagger(RelationTagger(backend="relation_tagger", model=str(model), **settings))
 
 
@@ -527,6 +528,17 @@ def test_what_is_no_relation_tagger_is_refused(tagger: Path, tmp_path: Path) -> 
         make_stage(other)
 
 
+def test_pictures_have_the_size_of_the_training_unless_the_job_says_otherwise(tagger: Path) -> None:
+    def scores(**settings: Any) -> list[float]:
+        (outcome,) = tag(make_stage(tagger, **settings), SCENES[:1])
+        return [relation.score for relation in outcome.relations]
+
+    assert scores() == scores(short_side=96, longest=160)
+    assert scores() != scores(short_side=64)
+    with pytest.raises(UserError, match=r"tag\.short_side is 200, longest 160; give 1 <= short_side <= longest"):
+        make_stage(tagger, short_side=200)
+
+
 def test_more_pairs_than_the_published_slots_are_refused(tmp_path: Path) -> None:
     from stages.alif.config import PUBLISHED
 
@@ -555,7 +567,7 @@ def test_a_job_labels_with_it(tagger: Path, tmp_path: Path) -> None:
     shutil.copytree(tagger, tmp_path / "tagger")
     document = {
         "dataset": {"format": "scenes", "count": 6},
-        "tag": {"backend": "relation_tagger", "model": "tagger", "short_side": 96, "longest": 160, "min_score": 0},
+        "tag": {"backend": "relation_tagger", "model": "tagger", "min_score": 0},
         "output": "out",
         "unit_size": 4,
     }

@@ -1,0 +1,29 @@
+"""The training of the Relation Tagger on human relations."""
+
+from stages.alif.training.batches import BatchConfig, ReadPicture, TaggerBatch, TaggerBatches
+from stages.alif.training.samples import (
+    NO_OBJECTS,
+    LabelledPicture,
+    TextCounts,
+    all_labelled,
+    labelled_picture,
+    predicates_of,
+)
+from stages.alif.training.state import check_state
+from stages.alif.training.train import TrainingConfig, train
+
+__all__ = [
+    "NO_OBJECTS",
+    "BatchConfig",
+    "LabelledPicture",
+    "ReadPicture",
+    "TaggerBatch",
+    "TaggerBatches",
+    "TextCounts",
+    "TrainingConfig",
+    "all_labelled",
+    "check_state",
+    "labelled_picture",
+    "predicates_of",
+    "train",
+]
