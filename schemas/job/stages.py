@@ -29,7 +29,8 @@ class BlipCaptions(JobPart):
 
     backend: Literal["blip"]
     model: str = "Salesforce/blip-image-captioning-large"
-    """Hub name, or a local folder."""
+    """Hub name, or a local folder. `builtin` is a very small one that ships with Relmill, trained on procedural scenes
+    and good for nothing else."""
     revision: str = "main"
     """Hub revision; pin a commit for reproducible runs."""
     per_image: int = Field(default=10, ge=1)

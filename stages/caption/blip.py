@@ -8,7 +8,7 @@ from pathlib import Path
 from schemas import Caption, Rejected, Repair, Scene, UserError
 from schemas.job import BlipCaptions
 from stages.caption.blip_model import BlipModel
-from stages.caption.model_files import folder_digest
+from stages.caption.model_files import folder_digest, model_source
 from stages.caption.nucleus import uniform_numbers
 from stages.optional import require_torch
 from stages.picture import decode_rgb
@@ -21,7 +21,8 @@ def open_blip(job: BlipCaptions, *, seed: int) -> "BlipCaptioner":
         UserError: if the `blip` extra is not installed, or the model folder holds no weights that may be loaded.
     """
     require_torch("caption.backend blip")
-    digest = folder_digest(job.model) if Path(job.model).is_dir() else None
+    source = model_source(job.model)
+    digest = folder_digest(source) if Path(source).is_dir() else None
     return BlipCaptioner(job, seed=seed, folder_sha256=digest)
 
 
@@ -105,15 +106,16 @@ class BlipCaptioner:
         return tuple(Caption(text, "blip", self._job.decoding, round(value, 6)) for text, value in ordered)
 
     def _check_folder(self, planned_sha256: str) -> None:
-        if not Path(self._job.model).is_dir():
+        source = model_source(self._job.model)
+        if not Path(source).is_dir():
             raise UserError(
-                f"caption.model: no folder {self._job.model} on this worker; put the model on storage that every node "
+                f"caption.model: no folder {source} on this worker; put the model on storage that every node "
                 f"mounts at the same path, or give a hub name"
             )
-        found = folder_digest(self._job.model)
+        found = folder_digest(source)
         if found != planned_sha256:
             raise UserError(
-                f"caption.model: the files in {self._job.model} on this worker have sha256 {found}, the job was "
+                f"caption.model: the files in {source} on this worker have sha256 {found}, the job was "
                 f"planned with {planned_sha256}; give every node the same files, or start the job anew"
             )
 

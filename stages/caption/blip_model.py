@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import UserError
 from schemas.job import BlipCaptions
+from stages.caption.model_files import model_source
 from stages.caption.nucleus import NucleusChoice
 
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
     from torch import Tensor
+    from transformers import DynamicCache
 
 
 class BlipModel:
@@ -42,8 +44,8 @@ class BlipModel:
             do_sample=False,  # the nucleus is sampled by `NucleusChoice`
             num_beams=1 if nucleus else max(job.num_beams, job.per_image),
             num_return_sequences=1 if nucleus else job.per_image,
-            repetition_penalty=job.repetition_penalty if nucleus else 1.0,
-            min_length=job.min_length,
+            # Of a nucleus `NucleusChoice` sees to it, so that it also sees the model's own scores.
+            min_length=0 if nucleus else job.min_length,
             max_length=job.max_length,
             eos_token_id=self._end,
             pad_token_id=self._pad,
@@ -78,38 +80,77 @@ class BlipModel:
             blank = [torch.zeros_like(pictures[0])] * (num_rows - len(pictures))
             pixels = torch.stack([*pictures, *blank]).to(self._device)
             embeds = self.network.vision_model(pixel_values=pixels).last_hidden_state
+            looks = self._looks(embeds)
+            repeated = embeds.repeat_interleave(self._job.per_image, dim=0)
             if self._job.decoding == "nucleus":
-                sequences, embeds = self._sample(embeds, uniforms)
+                sequences, scores = self._sample(repeated, looks, uniforms)
             else:
                 sequences = self._generate(embeds)
-                embeds = embeds.repeat_interleave(self._job.per_image, dim=0)
-            # To one length for all calls, as `num_rows` is one number of rows.
-            sequences = torch.nn.functional.pad(
-                sequences, (0, self._job.max_length - sequences.shape[1]), value=self._pad
-            )
-            scores = self._log_probabilities(sequences, embeds).tolist()
+                # To one length for all calls, as `num_rows` is one number of rows.
+                sequences = torch.nn.functional.pad(
+                    sequences, (0, self._job.max_length - sequences.shape[1]), value=self._pad
+                )
+                scores = self._log_probabilities(sequences, repeated, looks)
             texts = self._tokenizer.batch_decode(
                 sequences[:, len(self._prompt) :], skip_special_tokens=True, clean_up_tokenization_spaces=True
             )
         n = self._job.per_image
-        pairs = [(text.strip(), score) for text, score in zip(texts, scores, strict=True)]
+        pairs = [(text.strip(), score) for text, score in zip(texts, scores.tolist(), strict=True)]
         return [pairs[i * n : (i + 1) * n] for i in range(len(pictures))]
 
-    def _sample(self, embeds: "Tensor", uniforms: Sequence[Sequence[Sequence[float]]]) -> tuple["Tensor", "Tensor"]:
-        """Sequences (B*N, T) and the embeddings (B*N, P, D) of their pictures; the rows of a picture are adjacent."""
-        import torch
+    def _looks(self, embeds: "Tensor") -> "DynamicCache":
+        """What captions see of their pictures: keys and values (B*N, heads, P, D / heads) of each decoder layer.
 
-        n = self._job.per_image
-        numbers = torch.zeros(len(embeds) * n, self.num_new_tokens, dtype=torch.float64)
+        The captions of a picture all look at the same patches. Left to itself, the decoder projects the patches anew
+        for every caption, which for ten of them is more arithmetic than a vision tower of BLIP-base.
+        """
+        from transformers import DynamicCache
+
+        looks = DynamicCache()
+        for number, layer in enumerate(self.network.text_decoder.bert.encoder.layer):
+            attention = layer.crossattention.self
+            keys, values = (
+                projection(embeds)
+                .unflatten(-1, (attention.num_attention_heads, attention.attention_head_size))
+                .transpose(1, 2)
+                .repeat_interleave(self._job.per_image, dim=0)
+                for projection in (attention.key, attention.value)
+            )
+            looks.update(keys, values, number)
+        return looks
+
+    def _sample(
+        self, embeds: "Tensor", looks: "DynamicCache", uniforms: Sequence[Sequence[Sequence[float]]]
+    ) -> tuple["Tensor", "Tensor"]:
+        """Sequences (B*N, T) and their log-probabilities (B*N,), for the pictures' embeddings (B*N, P, D).
+
+        The rows of a picture are adjacent. For the log-probabilities see `_log_probabilities`.
+        """
+        import torch
+        from transformers import LogitsProcessorList, MinLengthLogitsProcessor, RepetitionPenaltyLogitsProcessor
+
+        numbers = torch.zeros(len(embeds), self.num_new_tokens, dtype=torch.float64)
         given = [row for rows in uniforms for row in rows]
         numbers[: len(given)] = torch.tensor(given, dtype=torch.float64)
-        choice = NucleusChoice(numbers.to(self._device), prompt_length=len(self._prompt), top_p=self._job.top_p)
-        embeds = embeds.repeat_interleave(n, dim=0)
-        return self._generate(embeds, choice), embeds
+        choice = NucleusChoice(
+            numbers.to(self._device),
+            prompt_length=len(self._prompt),
+            top_p=self._job.top_p,
+            bend=LogitsProcessorList(
+                [
+                    RepetitionPenaltyLogitsProcessor(self._job.repetition_penalty),
+                    MinLengthLogitsProcessor(self._job.min_length, self._end, device=self._device),
+                ]
+            ),
+        )
+        sequences = self._generate(embeds, choice, looks=looks)
+        tokens = torch.stack(choice.log_probabilities, dim=-1)
+        return sequences, (tokens.double() * self._said(sequences)).sum(-1)
 
-    def _generate(self, embeds: "Tensor", *processors: NucleusChoice) -> "Tensor":
+    def _generate(self, embeds: "Tensor", *processors: NucleusChoice, looks: "DynamicCache | None" = None) -> "Tensor":
         """Run the text decoder over embeddings (rows, P, D): a sequence a row, by beam search `per_image` a row."""
         import torch
+        from transformers import DynamicCache, EncoderDecoderCache
 
         prompt = torch.tensor([self._prompt] * len(embeds), device=self._device)
         sequences: Tensor = self.network.text_decoder.generate(
@@ -118,30 +159,35 @@ class BlipModel:
             encoder_hidden_states=embeds,
             encoder_attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=self._device),
             generation_config=self._generation,
+            past_key_values=EncoderDecoderCache(DynamicCache(), looks) if looks is not None else None,
             logits_processor=list(processors),
         )
         return sequences
 
-    def _log_probabilities(self, sequences: "Tensor", embeds: "Tensor") -> "Tensor":
+    def _log_probabilities(self, sequences: "Tensor", embeds: "Tensor", looks: "DynamicCache") -> "Tensor":
         """Natural log-probability of each row's generated tokens, end token included if there is one: (rows,) float64.
 
         Under the model's own distribution, in one pass over the finished sequences. Beam search and sampling bend the
         distribution (penalty, nucleus), each in its way; the model's own makes their captions comparable.
         """
         import torch
+        from transformers import DynamicCache, EncoderDecoderCache
 
         logits = self.network.text_decoder(
             input_ids=sequences[:, :-1],
             encoder_hidden_states=embeds,
             encoder_attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long, device=self._device),
-            use_cache=False,
+            past_key_values=EncoderDecoderCache(DynamicCache(), looks),
         ).logits[:, len(self._prompt) - 1 :]
         targets = sequences[:, len(self._prompt) :]
         logits = logits.float()
         tokens = logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(-1)
-        is_end = (targets == self._end).long()
-        said = (is_end.cumsum(-1) - is_end) == 0
-        return (tokens.double() * said).sum(-1)
+        return (tokens.double() * self._said(sequences)).sum(-1)
+
+    def _said(self, sequences: "Tensor") -> "Tensor":
+        """Which tokens after the prompt (rows, T) count: up to the end token, and it, too."""
+        is_end = (sequences[:, len(self._prompt) :] == self._end).long()
+        return (is_end.cumsum(-1) - is_end) == 0
 
 
 def _load(job: BlipCaptions, dtype: "torch.dtype") -> tuple[Any, Any, Any]:
@@ -149,12 +195,13 @@ def _load(job: BlipCaptions, dtype: "torch.dtype") -> tuple[Any, Any, Any]:
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    source = model_source(job.model)
     try:
         # The Pillow processor by name: the automatic choice takes torchvision where present, which rounds otherwise.
-        processor = transformers.BlipImageProcessorPil.from_pretrained(job.model, revision=job.revision)
-        tokenizer = transformers.BertTokenizer.from_pretrained(job.model, revision=job.revision)
+        processor = transformers.BlipImageProcessorPil.from_pretrained(source, revision=job.revision)
+        tokenizer = transformers.BertTokenizer.from_pretrained(source, revision=job.revision)
         model, loading = transformers.BlipForConditionalGeneration.from_pretrained(
-            job.model, revision=job.revision, use_safetensors=True, dtype=dtype, output_loading_info=True
+            source, revision=job.revision, use_safetensors=True, dtype=dtype, output_loading_info=True
         )
     except Exception as error:
         raise UserError(

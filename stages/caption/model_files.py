@@ -5,8 +5,15 @@ from pathlib import Path
 
 from schemas import UserError
 
+_BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+
 # What loading a model reads. Other files (a README, pickled weights) change nothing, so they do not count.
 _READ = {".json", ".txt", ".safetensors"}
+
+
+def model_source(model: str) -> str:
+    """Where the model named in a job is loaded from: a folder, or a name on the hub. `builtin` is a folder of ours."""
+    return str(_BUILTIN_FOLDER) if model == "builtin" else model
 
 
 def folder_digest(folder: str) -> str:
