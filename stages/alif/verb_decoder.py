@@ -102,7 +102,10 @@ class MultiBranchFusion(nn.Module):  # type: ignore[misc]
         # Branches side by side are one matrix, and the sum over them is part of its product: 3 products, not 48.
         products = _side_by_side(self.from_subject, subjects) * _side_by_side(self.from_object, objects)
         weight = torch.cat([linear.weight for linear in self.to_pair], dim=1)
-        bias = torch.stack([linear.bias for linear in self.to_pair]).sum(dim=0)
+        biases = torch.stack([linear.bias for linear in self.to_pair])
+        # A product, as after `biases.sum(0)` the gradients of all would be one piece of memory, and what scales
+        # gradients in place (`clip_grad_norm_`) would scale it once for each of them.
+        bias = biases.new_ones(len(biases)) @ biases
         return functional.relu(functional.linear(functional.relu(products), weight, bias))
 
 

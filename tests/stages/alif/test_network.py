@@ -15,6 +15,7 @@ from stages.alif.config import AlifConfig, published_config
 from stages.alif.decoder_layers import DecoderConfig
 from stages.alif.encoder import EncoderConfig
 from stages.alif.images import batch_images
+from stages.alif.model import AlifModel
 from stages.alif.text_encoder import TextEncoderConfig
 
 LOGITS, BOXES = 2e-3, 1e-4
@@ -87,7 +88,7 @@ def test_an_image_has_the_same_answer_beside_any_other(decoding: str) -> None:
         assert difference(alone.subject_boxes[:, 0], together.subject_boxes[:, number]) <= 1e-4
 
 
-def test_every_parameter_that_learns_gets_a_gradient() -> None:
+def after_a_backward_pass() -> AlifModel:
     torch.manual_seed(0)
     model = build_model(TINY).train()
     for parameter in model.parameters():  # box perceptrons begin with zeros, behind which nothing would move yet
@@ -99,13 +100,26 @@ def test_every_parameter_that_learns_gets_a_gradient() -> None:
     parts = (decoded.subject_logits, decoded.object_logits, decoded.relation_logits, decoded.subject_boxes,
              decoded.object_boxes)  # fmt: skip
     sum(part.square().sum() for part in parts).backward()
+    return model
+
+
+def test_every_parameter_that_learns_gets_a_gradient() -> None:
     unmoved = [
         name
-        for name, parameter in model.named_parameters()
+        for name, parameter in after_a_backward_pass().named_parameters()
         if parameter.requires_grad and (parameter.grad is None or not bool(parameter.grad.any()))
     ]
     # Positions of words and of sentences beyond those that are read.
     assert not [name for name in unmoved if "embeddings" not in name], unmoved
+
+
+def test_a_gradient_that_is_scaled_scales_no_other() -> None:
+    """`clip_grad_norm_` works in place; gradients in one piece of memory would be scaled once for each of them."""
+    gradients = {n: p.grad for n, p in after_a_backward_pass().named_parameters() if p.grad is not None}
+    before = {name: gradient.clone() for name, gradient in gradients.items()}
+    for gradient in gradients.values():
+        gradient.mul_(2)
+    assert not [name for name, gradient in gradients.items() if not torch.equal(gradient, 2 * before[name])]
 
 
 @pytest.mark.parametrize("name", ["parseda-resnet50", "parsed-swin_t", "tagger-resnet50"])
