@@ -43,6 +43,8 @@ _WORDS = {
     "no-caption": "The scene has no caption, so captions can give it no relation.",
     "text-not-unicode": "A text held half a surrogate pair, replaced by U+FFFD.",
     "text-too-long": "A caption's words or a class name were longer than the text encoder takes, and were not asked.",
+    "text-unknown": "A caption's words or a class name have words that the tagger never learned, and were not asked. "
+    "If they are many, it was trained for other pictures; give another `tag.model`.",
     "image-size-invalid": "The size in the annotations was none; taken from the picture.",
 }
 

@@ -37,6 +37,26 @@ class Checkpoint:
     config: AlifConfig
     model: AlifModel
     tokenize: Tokenize
+    unknown_token: int | None = None
+    """What the tokenizer makes of a word that it does not know; None if it spells such words."""
+
+
+class TextTokenizer:
+    """A `Tokenize` made of a tokenizer of transformers."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token ids and attention mask (N, T), padded to the longest."""
+        encoded = self._tokenizer(list(texts), padding=True, return_tensors="pt")
+        return encoded["input_ids"], encoded["attention_mask"]
+
+    @property
+    def unknown_token(self) -> int | None:
+        """See `Checkpoint`."""
+        token: int | None = self._tokenizer.unk_token_id
+        return token
 
 
 def save_checkpoint(folder: Path, config: AlifConfig, state: Mapping[str, Tensor], *, tokenizer: str) -> None:
@@ -80,7 +100,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise BadInputError(f"{weights}: damaged or cut short ({error}); fetch or make it again") from error
     model = build_model(config)
     fill(model, state, where=str(weights))
-    return Checkpoint(config, model.eval(), open_tokenizer(folder, document.get("tokenizer")))
+    tokenizer = open_tokenizer(folder, document.get("tokenizer"))
+    return Checkpoint(config, model.eval(), tokenizer, tokenizer.unknown_token)
 
 
 def fill(model: AlifModel, state: Mapping[str, Tensor], *, where: str) -> None:
@@ -125,8 +146,8 @@ def checkpoint_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def open_tokenizer(folder: Path, name: object) -> Tokenize:
-    """The tokenizer of a network: texts to token ids and attention mask, padded to the longest.
+def open_tokenizer(folder: Path, name: object) -> TextTokenizer:
+    """The tokenizer of a network.
 
     Raises:
         BadInputError: if the configuration names none, or its file is damaged.
@@ -148,12 +169,7 @@ def open_tokenizer(folder: Path, name: object) -> Tokenize:
         if name == TOKENIZER_FILE:
             raise BadInputError(f"{folder / name}: missing or damaged ({error})") from error
         raise UserError(f"{folder / _CONFIG}: the tokenizer {name} cannot be had ({error})") from error
-
-    def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        encoded = tokenizer(list(texts), padding=True, return_tensors="pt")
-        return encoded["input_ids"], encoded["attention_mask"]
-
-    return tokenize
+    return TextTokenizer(tokenizer)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,9 @@ import numpy.typing as npt
 from schemas import Mention, Phrase, Scene
 from schemas.vocabulary import canonical_name
 from stages.tag.assign import Assigned
+
+Refusal = Literal["text-too-long", "text-unknown"]
+"""Why a network is not asked about a text: more tokens than the text encoder takes, or words that it never learned."""
 
 Pair = tuple[int, int]
 """Ids of two regions, subject first; never the same."""
@@ -33,8 +37,8 @@ class PairTexts:
     """Of each pair, the mentions between its classes: whose phrases may denote the two regions."""
     text_of: Mapping[Mention, str]
     """The text that each of these mentions is asked as."""
-    too_long: tuple[str, ...] = ()
-    """Texts and class names that had to be left out because the text encoder does not take them, sorted."""
+    refused: tuple[tuple[str, Refusal], ...] = ()
+    """Texts and class names that had to be left out, sorted, and why."""
 
     def own(self, scores: npt.NDArray[np.float64]) -> Iterator[Assigned]:
         """Each pair with its own mentions.
@@ -62,28 +66,28 @@ class PairTexts:
                 yield Assigned(mention, *self.pairs[row], float(scores[row, column]))
 
 
-def pair_texts(scene: Scene, phrases: Sequence[Phrase], *, takes: Callable[[str], bool]) -> PairTexts:
+def pair_texts(scene: Scene, phrases: Sequence[Phrase], *, refusal: Callable[[str], Refusal | None]) -> PairTexts:
     """What to ask about a scene: every mention of every pair that it may speak of, and no region with itself.
 
     Args:
         phrases: the scene's own, with candidate regions (`with_candidates`).
-        takes: whether the text encoder takes a text. What it does not take is left out, and told.
+        refusal: why the network cannot be asked about a text; None if it can. What it refuses is left out, and told.
     """
     names = {region.id: canonical_name(region.name) for region in scene.regions}
     mentions: dict[Pair, list[Mention]] = {}
     text_of: dict[Mention, str] = {}
-    too_long: set[str] = set()
+    refused: dict[str, Refusal] = {}
     for mention in scene.mentions:
         pairs = [(s, o) for s in phrases[mention.subject].regions for o in phrases[mention.object].regions if s != o]
         if not pairs:
             continue
         text = asked_text(scene, mention)
-        if not takes(text):
-            too_long.add(text)
+        if reason := refusal(text):
+            refused[text] = reason
             continue
         for pair in pairs:
-            strange = {names[end] for end in pair if not takes(names[end])}
-            too_long |= strange
+            strange = {names[end]: reason for end in pair if (reason := refusal(names[end]))}
+            refused |= strange
             if not strange:
                 mentions.setdefault(pair, []).append(mention)
                 text_of[mention] = text
@@ -92,7 +96,7 @@ def pair_texts(scene: Scene, phrases: Sequence[Phrase], *, takes: Callable[[str]
         texts=tuple(sorted(set(text_of.values()))),
         mentions={pair: tuple(found) for pair, found in mentions.items()},
         text_of=text_of,
-        too_long=tuple(sorted(too_long)),
+        refused=tuple(sorted(refused.items())),
     )
 
 

@@ -20,11 +20,15 @@ from stages.optional import require_torch
 from stages.picture import decode_rgb
 from stages.tag.assign import Assigned
 from stages.tag.candidates import with_candidates
-from stages.tag.pair_texts import PairTexts, pair_texts
+from stages.tag.pair_texts import PairTexts, Refusal, pair_texts
 from stages.tag.relations import with_relations
 from stages.tag.tagger_network import Floats, PictureQuestion, TaggerNetwork, class_numbers
 
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin_tagger"
+_DETAILS: dict[Refusal, str] = {
+    "text-too-long": "the text encoder does not take",
+    "text-unknown": "the network never learned words of",
+}
 _SHOWN = 80
 
 
@@ -122,7 +126,8 @@ class NetworkTagger:
         network = self._network
         phrases = [with_candidates(scene) for scene in scenes]
         asked = [
-            pair_texts(scene, of_scene, takes=network.takes) for scene, of_scene in zip(scenes, phrases, strict=True)
+            pair_texts(scene, of_scene, refusal=network.refusal)
+            for scene, of_scene in zip(scenes, phrases, strict=True)
         ]
         seen = [i for i, scene in enumerate(scenes) if scene.image.data is not None and asked[i].pairs]
         # One picture at a time: decoded, a large one takes a hundred times the memory it has here.
@@ -138,8 +143,8 @@ class NetworkTagger:
     def _question(self, network: TaggerNetwork, scene: Scene, asked: PairTexts) -> PictureQuestion:
         assert scene.image.data is not None
         picture = decode_rgb(scene.image.data)
-        # A class name that the text encoder does not take stands in no pair, and would be no text.
-        regions = [region for region in scene.regions if network.takes(canonical_name(region.name))]
+        # A class name that the network refuses stands in no pair, and would be no text.
+        regions = [region for region in scene.regions if not network.refusal(canonical_name(region.name))]
         row = {region.id: i for i, region in enumerate(regions)}
         corners = np.array([region.box for region in regions], dtype=np.float64)
         low, high = corners[:, :2], corners[:, 2:]
@@ -159,17 +164,17 @@ class NetworkTagger:
         if scores is not None:
             union = self._job.scope == "image_union"
             assigned = asked.union(scores, min_score=min_score) if union else asked.own(scores)
-        return _with_repairs(with_relations(scene, phrases, assigned, min_score=min_score), asked.too_long)
+        return _with_repairs(with_relations(scene, phrases, assigned, min_score=min_score), asked.refused)
 
     def _no_pixels(self, scene: Scene) -> Rejected:
         detail = f"tag.backend relation_tagger needs the picture {scene.image.name!r}"
         return Rejected(scene.key, self.name, "no-pixels", detail)
 
 
-def _with_repairs(scene: Scene, too_long: Sequence[str]) -> Scene:
+def _with_repairs(scene: Scene, refused: Sequence[tuple[str, Refusal]]) -> Scene:
     known = scene.provenance.repairs
-    shown = [text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..." for text in too_long]
-    told = [Repair("tag", "text-too-long", f"the text encoder does not take {text!r}; not asked") for text in shown]
+    shown = [(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...", reason) for text, reason in refused]
+    told = [Repair("tag", reason, f"{_DETAILS[reason]} {text!r}; not asked") for text, reason in shown]
     new = tuple(dict.fromkeys(repair for repair in told if repair not in known))
     return replace(scene, provenance=replace(scene.provenance, repairs=known + new)) if new else scene
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from stages.tag.pair_texts import Refusal
+
 if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
@@ -97,8 +99,9 @@ class TaggerNetwork:
         self._model = checkpoint.model.to(device).eval()
         self._tokenize = checkpoint.tokenize
         self._text_features = TextFeatures(self._model.text_encoder, checkpoint.tokenize, capacity=_TEXTS_REMEMBERED)
-        self.takes: Callable[[str], bool] = lru_cache(maxsize=_TEXTS_REMEMBERED)(self._takes)
-        """Whether a text has tokens, and not more than the text encoder takes."""
+        self._unknown_token = checkpoint.unknown_token
+        self.refusal: Callable[[str], Refusal | None] = lru_cache(maxsize=_TEXTS_REMEMBERED)(self._refusal)
+        """Why the network cannot be asked about a text; None if it can."""
         if compiled:
             for part in (self._model.backbone, self._model.encoder, self._model.decoder):
                 part.compile(dynamic=True)
@@ -216,10 +219,12 @@ class TaggerNetwork:
         )
         return PairGroup(boxes_here[0], boxes_here[1], classes_here[0], classes_here[1], padding_here)
 
-    def _takes(self, text: str) -> bool:
-        _, mask = self._tokenize([text])
-        limit: int = self._model.text_encoder.max_tokens
-        return 0 < int(mask.sum()) <= limit
+    def _refusal(self, text: str) -> Refusal | None:
+        tokens, mask = self._tokenize([text])
+        if not 0 < int(mask.sum()) <= self._model.text_encoder.max_tokens:
+            return "text-too-long"
+        # To a tokenizer of whole words all words that it has not learned are one.
+        return "text-unknown" if (tokens == self._unknown_token).any() else None
 
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:

@@ -271,7 +271,7 @@ def test_human_relations_stay_in_front_and_what_they_deny_is_not_said(tagger: Pa
 
 def test_a_region_is_not_paired_with_itself_and_texts_are_lower_case_words() -> None:
     scene = make_scene(0, "person person", "a person / Next  To / a person")
-    asked = pair_texts(scene, with_candidates(scene), takes=lambda text: True)
+    asked = pair_texts(scene, with_candidates(scene), refusal=lambda text: None)
     assert asked.pairs == ((0, 1), (1, 0))
     assert asked.texts == ("next to",)
 
@@ -486,6 +486,29 @@ def test_a_class_name_that_is_too_long_is_no_end_of_a_pair(tagger: Path) -> None
     assert outcome.phrases[3].regions == (2,)
     assert set(relations(outcome)) == {(0, "near", 1)}
     assert [repair.reason for repair in outcome.provenance.repairs] == ["text-too-long"]
+
+
+def test_what_the_network_never_learned_is_not_asked_and_told(tagger: Path) -> None:
+    scene = make_scene(
+        2, "person dog giraffe", "a dog / near / a person", "a person / painting / a dog", "a dog / near / a giraffe"
+    )
+    (outcome,) = tag(make_stage(tagger), [scene])
+    assert set(relations(outcome)) == {(1, "near", 0)}
+    assert [(repair.reason, repair.detail.split("'")[1]) for repair in outcome.provenance.repairs] == [
+        ("text-unknown", "giraffe"),
+        ("text-unknown", "painting"),
+    ]
+
+
+def test_five_hundred_regions_are_scored_group_by_group(tagger: Path) -> None:
+    names = " ".join(["person"] * 12 + ["horse"] * 488)
+    scene = make_scene(1, names, RIDE, size=(64, 64))
+    with calls_of("AlifEncoder") as encoded, calls_of("EntityDecoder") as decoded:
+        (outcome,) = tag(make_stage(tagger, batch_size=4), [scene])
+    assert len(relations(outcome)) == 12 * 488
+    assert encoded == [1]
+    assert sum(decoded) == 59  # groups of 100 pairs at most
+    assert max(decoded) == 4  # and memory for so many, whatever the number of regions
 
 
 # What it is, and what is refused
