@@ -520,11 +520,11 @@ def train_tagger(
         str, typer.Option(help="tiny, trained from nothing, or the folder of a tagger to train further.")
     ] = "tiny",
     steps: Annotated[int, typer.Option(min=1, help="Of the optimizer.")] = 5000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of a step.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of a step, of all workers together.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
     learning_rate: Annotated[float | None, typer.Option(help="Highest; else 1e-3 for tiny, 1e-4 for others.")] = None,
     short_side: Annotated[
-        int | None, typer.Option(min=1, help="Pixels of a picture's shorter side; else 160 for tiny, 800 for others.")
+        int | None, typer.Option(min=1, help="Pixels of a picture's shorter side; else as its config.json says.")
     ] = None,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two states to resume from.")] = 500,
     report_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of figures.")] = 50,
@@ -532,7 +532,14 @@ def train_tagger(
         bool, typer.Option("--assume-complete", help="Predicates that a dataset does not list for a pair do not hold.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training begun in the output.")] = False,
-    num_threads: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 1,
+    num_threads: Annotated[int, typer.Option(min=1, help="Threads that read pictures, of each worker.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share each batch, run by Ray Train.")] = 1,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="GPUs that each reserves; else 1 if the cluster has so many.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to train on (auto, ray://...); else this machine.")
+    ] = None,
 ) -> None:
     """Train a Relation Tagger on the human relations of one or more datasets."""
     from pipeline.train_tagger import train_tagger as run_train
@@ -549,6 +556,43 @@ def train_tagger(
         save_every=save_every,
         report_every=report_every,
         assume_complete=assume_complete,
+        resume=resume,
+        num_threads=num_threads,
+        num_workers=workers,
+        gpus_per_worker=gpus_per_worker,
+        address=address,
+        report=_say,
+    )
+    _say(str(summary))
+
+
+@app.command("train-captioner")
+def train_captioner(
+    datasets: Annotated[list[Path], typer.Argument(help="YAML files, each with a `dataset:` part like a job's.")],
+    output: Annotated[Path, typer.Option(help="Folder to make; it is what `caption.model` names.")],
+    steps: Annotated[int, typer.Option(min=1, help="Of the optimizer.")] = 7000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of a step.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
+    learning_rate: Annotated[float, typer.Option(help="After the warm-up.")] = 2e-3,
+    image_size: Annotated[int, typer.Option(min=1, help="Pixels of a side of what it sees, a multiple of 12.")] = 96,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between two states to resume from.")] = 500,
+    report_every: Annotated[int, typer.Option(min=1, help="Steps between two lines of figures.")] = 50,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training begun in the output.")] = False,
+    num_threads: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 1,
+) -> None:
+    """Train a very small BLIP on the captions of one or more datasets, from nothing."""
+    from pipeline.train_captioner import train_captioner as run_train
+
+    summary = run_train(
+        datasets,
+        output,
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        learning_rate=learning_rate,
+        image_size=image_size,
+        save_every=save_every,
+        report_every=report_every,
         resume=resume,
         num_threads=num_threads,
         report=_say,

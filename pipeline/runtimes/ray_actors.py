@@ -15,7 +15,6 @@ depends on an object that a lost node held.
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +26,7 @@ from pipeline.records import read_records
 from pipeline.runner import patiently
 from pipeline.runtimes.context import RunContext
 from pipeline.runtimes.pools import PoolSize, pool_sizes
+from pipeline.runtimes.ray_cluster import ray_cluster
 from pipeline.worker import Piece, StageWorker
 from schemas import Dead, InternalError, RelmillError, StorageError, TransientError, UserError
 from schemas.commit import Commit
@@ -52,28 +52,12 @@ _DEATH_ERRORS = (
 
 def run_ray(context: RunContext, units: Iterable[Unit]) -> Iterator[Commit]:
     """Yield a commit draft per unit, in order. See `run_units`."""
-    with _cluster(context.runtime.address):
+    with ray_cluster(context.runtime.address):
         driver = _Driver(context)
         try:
             yield from driver.drafts(iter(units))
         finally:
             driver.close()
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Join the cluster at `address`, or start a local one; a cluster this process already joined is used as it is."""
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        ray.init(address=address or "local", include_dashboard=False, log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"runtime.address {address!r}: no Ray cluster there: {error}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 @dataclass(slots=True, eq=False)

@@ -145,6 +145,42 @@ class BoxCounts:
         return cls(pairs.clamp(min=1), objects.to(device).clamp(min=1))
 
 
+@dataclass(frozen=True)
+class TaggerCounts:
+    """What the losses of the R-Tagger are divided by, each (), where they are above 0."""
+
+    pairs: Tensor
+    objects: Tensor
+    """Pairs whose object is in the image."""
+    subject_weight: Tensor
+    """Of the classes of all subjects: `no_object_weight` for "no objects", else 1."""
+    object_weight: Tensor
+    positives: Tensor
+    """Predicates that are known to hold."""
+
+    @classmethod
+    def of(cls, targets: Sequence[PairTargets], logits: Tensor, config: LossConfig) -> "TaggerCounts":
+        """Counted over some images. Where several workers share a batch, give the sum over all of them to the loss.
+
+        Args:
+            targets: one for each image; none is fine.
+            logits: (..., O) of any shape, also empty: the number of classes, the type and the device.
+            config: of the loss.
+        """
+        if not targets:
+            return cls(*logits.new_zeros(5))
+        labels = [target.labels() for target in targets]
+        weights = _class_weights(logits, config.no_object_weight)
+        positive = [((each.predicate_labels == 1) & each.known_predicates).sum() for each in labels]
+        return cls(
+            pairs=torch.tensor(sum(len(target) for target in targets), device=logits.device),
+            objects=torch.stack([object_in_image(each.object_boxes_cxcywh).sum() for each in labels]).sum(),
+            subject_weight=weights[torch.cat([each.subject_labels for each in labels])].sum(),
+            object_weight=weights[torch.cat([each.object_labels for each in labels])].sum(),
+            positives=torch.stack(positive).sum(),
+        )
+
+
 class PairLoss:
     """The loss of detecting pairs: the queries of each layer are matched with the pairs, then compared with them.
 
@@ -287,14 +323,15 @@ class TaggerLoss:
         self.config = config
 
     def __call__(
-        self, layers: Sequence[PairPredictions], targets: Sequence[PairTargets], *, counts: BoxCounts | None = None
+        self, layers: Sequence[PairPredictions], targets: Sequence[PairTargets], *, counts: TaggerCounts | None = None
     ) -> LossReport:
         """Compare what the decoder layers say about the given pairs with the labels.
 
         Args:
             layers: one for each decoder layer, at least one, in the order of the decoder; Q slots.
             targets: one for each image, at most Q pairs each, in the order in which they were given to the network.
-            counts: what to divide box losses by; by default counted over `targets`.
+            counts: what to divide by; by default counted over `targets`. With those of a batch that several workers
+                share, their losses and gradients add up to those of one worker.
         """
         check_same_sizes(layers[-1], targets)
         layers = [layer.at_least_float32() for layer in layers]
@@ -303,7 +340,8 @@ class TaggerLoss:
         if max(sizes, default=0) > num_slots:
             raise ValueError(f"an image has {max(sizes)} pairs, but there are {num_slots} slots; give it in parts")
         labels = _one_after_another(targets, layers[-1])
-        counts = counts or BoxCounts.of(targets, layers[-1].subject_logits.device)
+        counts = counts or TaggerCounts.of(targets, layers[-1].subject_logits, self.config)
+        boxes = BoxCounts(counts.pairs.clamp(min=1), counts.objects.clamp(min=1))
         slots = torch.arange(num_slots, device=layers[-1].subject_logits.device)
         match = tuple(Match(slots[:size], slots[:size]) for size in sizes)
         couples = _couples(match, sizes, layers[-1])
@@ -314,32 +352,58 @@ class TaggerLoss:
             weight = self.config.no_object_weight
             losses.append(
                 LayerLosses(
-                    entity=entity_loss(given.subject_logits, labels.subject_labels, no_object_weight=weight)
-                    + entity_loss(given.object_logits, labels.object_labels, no_object_weight=weight),
+                    entity=entity_loss(
+                        given.subject_logits,
+                        labels.subject_labels,
+                        no_object_weight=weight,
+                        total_weight=counts.subject_weight,
+                    )
+                    + entity_loss(
+                        given.object_logits,
+                        labels.object_labels,
+                        no_object_weight=weight,
+                        total_weight=counts.object_weight,
+                    ),
                     predicate=corner_focal_loss(
                         given.predicate_logits,
                         labels.predicate_labels,
                         known=labels.known_predicates,
+                        num_positives=counts.positives,
                         published=self.config.published,
                     ),
-                    **_box_losses(layer, labels, couples, counts, published=self.config.published),
-                    **_class_errors(layer, labels, couples),
+                    **_box_losses(layer, labels, couples, boxes, published=self.config.published),
+                    **_class_errors(layer, labels, couples, num_pairs=boxes.pairs),
                     cardinality_error=None,
                 )
             )
         return _report(losses, (match,) * len(layers), self.config)
 
 
-def entity_loss(logits: Tensor, labels: Tensor, *, no_object_weight: float) -> Tensor:
+def entity_loss(
+    logits: Tensor, labels: Tensor, *, no_object_weight: float, total_weight: Tensor | None = None
+) -> Tensor:
     """() cross-entropy of (..., O) logits with (...) labels, mean weighted by class; 0 if there is none.
 
     The last class, "no objects", has the weight `no_object_weight`, all others 1 (`eos_coef` in DETR).
+
+    Args:
+        logits: (..., O)
+        labels: (...)
+        no_object_weight: of the last class.
+        total_weight: what to divide by; by default the weights of `labels`, added.
     """
-    weights = logits.new_ones(logits.shape[-1])
-    weights[-1] = no_object_weight
+    weights = _class_weights(logits, no_object_weight)
     flat = labels.flatten()
     loss = functional.cross_entropy(logits.flatten(0, -2), flat, weights, reduction="sum")
-    return loss / weights[flat].sum().clamp(min=torch.finfo(logits.dtype).tiny)
+    total_weight = weights[flat].sum() if total_weight is None else total_weight
+    return loss / total_weight.clamp(min=torch.finfo(logits.dtype).tiny)
+
+
+def _class_weights(logits: Tensor, no_object_weight: float) -> Tensor:
+    """(O,)"""
+    weights = logits.new_ones(logits.shape[-1])
+    weights[-1] = no_object_weight
+    return weights
 
 
 def quality_focal_loss(
@@ -361,18 +425,23 @@ def quality_focal_loss(
 
 
 def corner_focal_loss(
-    logits: Tensor, targets: Tensor, *, known: Tensor | None = None, published: bool = False
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    known: Tensor | None = None,
+    num_positives: Tensor | None = None,
+    published: bool = False,
 ) -> Tensor:
     """() focal loss for targets 0 or 1, summed, divided by the number of ones.
 
     -(1 - p)^2 log p where y is 1, else -(1 - y)^4 p^2 log(1 - p): Law and Deng, "CornerNet", ECCV 2018, equation 1;
-    published `_neg_loss`. Arguments as in `quality_focal_loss`.
+    published `_neg_loss`. Arguments as in `quality_focal_loss`; `num_positives`, if given, is to be divided by.
     """
     log_yes, log_no = _log_probabilities(logits, published=published)
     positive = targets == 1
     if_positive = log_no.exp().square() * -log_yes
     if_negative = (1 - targets) ** 4 * log_yes.exp().square() * -log_no
-    return _sum_per_positive(torch.where(positive, if_positive, if_negative), positive, known)
+    return _sum_per_positive(torch.where(positive, if_positive, if_negative), positive, known, num_positives)
 
 
 def relational_pseudo_labels(
@@ -478,12 +547,14 @@ def _box_distances(predicted_cxcywh: Tensor, boxes_cxcywh: Tensor) -> tuple[Tens
     return (predicted_cxcywh - boxes_cxcywh).abs().sum(-1), 1 - overlap
 
 
-def _class_errors(layer: PairPredictions, labels: PairLabels, couples: _Couples) -> dict[str, Tensor]:
-    """The two figures of `LayerLosses` about classes, by name."""
+def _class_errors(
+    layer: PairPredictions, labels: PairLabels, couples: _Couples, *, num_pairs: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The two figures of `LayerLosses` about classes, by name; of `num_pairs` if that is more than are here."""
     queries = layer.at(couples.images, couples.queries)
     right_subjects = queries.subject_logits.argmax(-1) == labels.subject_labels[couples.rows]
     right_objects = queries.object_logits.argmax(-1) == labels.object_labels[couples.rows]
-    count = max(len(couples.rows), 1)
+    count = max(len(couples.rows), 1) if num_pairs is None else num_pairs
     return {
         "subject_error_percent": 100 - 100 * right_subjects.sum() / count,
         "object_error_percent": 100 - 100 * right_objects.sum() / count,
@@ -505,11 +576,14 @@ def _log_probabilities(logits: Tensor, *, published: bool) -> tuple[Tensor, Tens
     return functional.logsigmoid(logits), functional.logsigmoid(-logits)
 
 
-def _sum_per_positive(entries: Tensor, positive: Tensor, known: Tensor | None) -> Tensor:
+def _sum_per_positive(
+    entries: Tensor, positive: Tensor, known: Tensor | None, num_positives: Tensor | None = None
+) -> Tensor:
     """() sum of the entries that are known, divided by how many of these are positive, at least 1."""
     if known is not None:
         entries, positive = entries * known, positive & known
-    return entries.sum() / positive.sum().clamp(min=1)
+    num_positives = positive.sum() if num_positives is None else num_positives
+    return entries.sum() / num_positives.clamp(min=1)
 
 
 def _report(losses: Sequence[LayerLosses], matches: tuple[tuple[Match, ...], ...], config: LossConfig) -> LossReport:

@@ -10,7 +10,8 @@ from stages.alif.training.samples import (
     predicates_of,
 )
 from stages.alif.training.state import check_state
-from stages.alif.training.train import TrainingConfig, train
+from stages.alif.training.train import train
+from stages.training import TrainingConfig
 
 __all__ = [
     "NO_OBJECTS",

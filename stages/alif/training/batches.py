@@ -1,13 +1,15 @@
 """Batches of the Relation Tagger's training. Batch k is a function of the seed and of k, whoever makes it, and when.
 
+Of several workers each makes its share of the same batch. All of them draw for all of its pictures, so that what is
+drawn does not depend on who can read what; pixels are read, and labels made, for a worker's own pictures alone.
+
 Shape letters: B images, P pairs of the image that has most, N pairs of one image, O object texts with "no objects",
 R relation texts.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from stages.alif.training.samples import (
     choose_pairs,
     choose_wordings,
 )
+from stages.training import EndlessOrder, WorkerGroup, made_ahead
 
 ReadPicture = Callable[[LabelledPicture], Image.Image]
 """The pixels of a picture, RGB; a BadInputError if they cannot be had. Called from several threads."""
@@ -89,6 +92,8 @@ class TaggerBatch:
     """For each image, without noise, in the order of the slots."""
     num_unreadable: int = 0
     """Pictures that were left out as they could not be read."""
+    problem: str | None = None
+    """Why the first of them could not."""
 
     def to(self, device: torch.device) -> "TaggerBatch":
         """The same on a device."""
@@ -108,8 +113,6 @@ class TaggerBatch:
 
 class TaggerBatches:
     """Makes batch number k of a training.
-
-    Every epoch is a new random order of all pictures; batches run on across its end, so that all are of one size.
 
     Usage::
 
@@ -148,102 +151,97 @@ class TaggerBatches:
         self._objects = TextSampler(counts.objects, config.num_objects)
         self._predicates = TextSampler(counts.predicates, config.num_relations)
         self._wordings = counts.wordings
-        self._order: tuple[int, np.ndarray] = (-1, np.zeros(0, dtype=np.int64))
+        self._order = EndlessOrder(len(pictures), seed=(seed, _OF_ORDER))
 
     def pictures_of(self, number: int) -> list[LabelledPicture]:
         """The pictures of batch `number`, from 0."""
-        first = number * self._config.batch_size
-        return [self._pictures[self._place(position)] for position in range(first, first + self._config.batch_size)]
+        return [self._pictures[place] for place in self._order.batch(number, self._config.batch_size)]
 
-    def make(self, number: int) -> TaggerBatch:
-        """Batch `number`, from 0.
+    def make(self, number: int, group: WorkerGroup = WorkerGroup()) -> TaggerBatch:  # noqa: B008 - it is frozen
+        """A worker's share of batch `number`, from 0; it has no pictures if none of them can be read."""
+        return self._submit(group, number)()
 
-        Raises:
-            BadInputError: if none of its pictures can be read; with the reason for the first.
-        """
-        return self._make(number, self.pictures_of(number))
-
-    def stream(self, start: int, stop: int, *, num_threads: int = 1) -> Iterator[TaggerBatch]:
+    def stream(
+        self,
+        start: int,
+        stop: int,
+        group: WorkerGroup = WorkerGroup(),  # noqa: B008 - it is frozen
+        *,
+        num_threads: int = 1,
+    ) -> Iterator[TaggerBatch]:
         """Batches `start` up to, but not including, `stop`; the next ones are made while one is in use."""
-        numbers = iter(range(start, stop))
-        pending: deque[Future[TaggerBatch]] = deque()
-        with ThreadPoolExecutor(max_workers=num_threads, thread_name_prefix="batches") as pool:
-            try:
-                while True:
-                    while len(pending) <= num_threads and (number := next(numbers, None)) is not None:
-                        pending.append(pool.submit(self._make, number, self.pictures_of(number)))
-                    if not pending:
-                        return
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        return made_ahead(partial(self._submit, group), range(start, stop), num_threads=num_threads)
 
-    def _place(self, position: int) -> int:
-        """Which picture is the `position`-th of the whole training."""
-        epoch, place = divmod(position, len(self._pictures))
-        if self._order[0] != epoch:
-            rng = np.random.default_rng([self._seed, _OF_ORDER, epoch])
-            self._order = epoch, rng.permutation(len(self._pictures))
-        return int(self._order[1][place])
+    def _submit(self, group: WorkerGroup, number: int) -> Callable[[], TaggerBatch]:
+        return partial(self._make, number, self.pictures_of(number), group)
 
-    def _make(self, number: int, wanted: Sequence[LabelledPicture]) -> TaggerBatch:
-        rng = np.random.default_rng([self._seed, _OF_BATCH, number])
-        pictures, images, sizes = self._read(wanted)
-        objects = self._objects.draw((name for picture in pictures for name in picture.names), rng)
-        predicates = self._predicates.draw((text for picture in pictures for text in _needed(picture)), rng)
-        labels = [self._label(p, size, objects, predicates, rng) for p, size in zip(pictures, sizes, strict=True)]
-        pixels, padding = batch_images(images, multiple_of=self._multiple_of)
+    def _make(self, number: int, wanted: Sequence[LabelledPicture], group: WorkerGroup) -> TaggerBatch:
+        drawn = self._draw(number, wanted)
+        own = group.share(range(len(wanted)))
+        images, sizes, problem = self._read({place: wanted[place] for place in own})
+        labels = {place: self._label(wanted[place], size, drawn, drawn.pairs[place]) for place, size in sizes.items()}
+        pixels, padding = self._padded(list(images.values()))
         return TaggerBatch(
-            keys=tuple(picture.key for picture in pictures),
+            keys=tuple(wanted[place].key for place in images),
             pixels=pixels,
             padding=padding,
-            texts=(*objects, NO_OBJECTS, *choose_wordings(predicates, self._wordings, rng)),
-            num_objects=len(objects) + 1,
-            told=self._tell(labels, len(objects), rng),
-            targets=tuple(labels),
-            num_unreadable=len(wanted) - len(pictures),
+            texts=(*drawn.objects, NO_OBJECTS, *drawn.wordings),
+            num_objects=len(drawn.objects) + 1,
+            told=self._tell(labels, drawn),
+            targets=tuple(labels.values()),
+            num_unreadable=len(own) - len(images),
+            problem=problem,
         )
 
-    def _read(self, wanted: Sequence[LabelledPicture]) -> tuple[list[LabelledPicture], list[Tensor], list[Pair]]:
-        """Those that can be read, their pixels for the network, and the width and height of the original."""
-        pictures, images, sizes = [], [], []
-        problem: BadInputError | None = None
-        for picture in wanted:
+    def _draw(self, number: int, pictures: Sequence[LabelledPicture]) -> "_Drawn":
+        """All that chance decides about a batch."""
+        rng = np.random.default_rng([self._seed, _OF_BATCH, number])
+        objects = self._objects.draw((name for picture in pictures for name in picture.names), rng)
+        predicates = self._predicates.draw((text for picture in pictures for text in _needed(picture)), rng)
+        pairs = [choose_pairs(picture, self._config.num_pairs, rng) for picture in pictures]
+        wordings = choose_wordings(predicates, self._wordings, rng)
+        return _Drawn(objects, predicates, wordings, pairs, rng)
+
+    def _read(
+        self, wanted: Mapping[int, LabelledPicture]
+    ) -> tuple[dict[int, Tensor], dict[int, tuple[int, int]], str | None]:
+        """Of those that can be read, the pixels for the network and the width and height of the original.
+
+        And why the first of the others cannot be read.
+        """
+        images, sizes, problem = {}, {}, None
+        for place, picture in wanted.items():
             try:
                 original = self._read_picture(picture)
             except BadInputError as error:
-                problem = problem or error
+                problem = problem or str(error)
                 continue
-            pictures.append(picture)
-            images.append(
-                resize_for_network(original, short_side=self._config.short_side, longest=self._config.longest)
+            images[place] = resize_for_network(
+                original, short_side=self._config.short_side, longest=self._config.longest
             )
-            sizes.append(original.size)
-        if not pictures:
-            raise BadInputError(f"not one picture of a batch can be read; the first: {problem}") from problem
-        return pictures, images, sizes
+            sizes[place] = original.size
+        return images, sizes, problem
 
-    def _label(
-        self,
-        picture: LabelledPicture,
-        size: tuple[int, int],
-        objects: Sequence[str],
-        predicates: Sequence[str],
-        rng: np.random.Generator,
-    ) -> PairTargets:
+    def _padded(self, images: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Pixels and padding of a batch; of no pictures, too."""
+        if images:
+            return batch_images(images, multiple_of=self._multiple_of)
+        side = self._multiple_of
+        return torch.zeros(0, 3, side, side), torch.zeros(0, side, side, dtype=torch.bool)
+
+    @staticmethod
+    def _label(picture: LabelledPicture, size: tuple[int, int], drawn: "_Drawn", pairs: Sequence[Pair]) -> PairTargets:
         """What is to be answered about some pairs of a picture, in the order of its slots."""
-        pairs = choose_pairs(picture, self._config.num_pairs, rng)
         boxes = torch.tensor(picture.boxes_xyxy, dtype=torch.float64)
         if not picture.boxes_are_fractions:
             boxes = boxes / torch.tensor(size * 2)
         boxes = boxes_xyxy_to_cxcywh(boxes.clamp(0, 1)).float()
-        object_places = {text: place for place, text in enumerate(objects)}
+        object_places = {text: place for place, text in enumerate(drawn.objects)}
         classes = torch.tensor([object_places[name] for name in picture.names])
 
-        places = {text: place for place, text in enumerate(predicates)}
-        holds = torch.zeros(len(pairs), len(predicates))
-        unknown = torch.tensor([text not in picture.absent_is_false for text in predicates]).repeat(len(pairs), 1)
+        places = {text: place for place, text in enumerate(drawn.predicates)}
+        holds = torch.zeros(len(pairs), len(places))
+        unknown = torch.tensor([text not in picture.absent_is_false for text in places]).repeat(len(pairs), 1)
         for row, pair in enumerate(pairs):
             yes = [places[text] for text in picture.asserted.get(pair, ())]
             no = [places[text] for text in picture.denied.get(pair, ())]
@@ -253,20 +251,38 @@ class TaggerBatches:
         subjects, others = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2).unbind(-1)
         return PairTargets(classes[subjects], classes[others], holds, boxes[subjects], boxes[others], unknown)
 
-    def _tell(self, labels: Sequence[PairTargets], num_classes: int, rng: np.random.Generator) -> PairGroup:
-        """What the network is told: the pairs with noise, padded to the same number."""
-        most = max(len(label) for label in labels)
-        boxes = torch.zeros(2, len(labels), most, 4)
-        classes = torch.zeros(2, len(labels), most, dtype=torch.int64)
-        padding = torch.ones(len(labels), most, dtype=torch.bool)
-        for row, label in enumerate(labels):
+    def _tell(self, labels: Mapping[int, PairTargets], drawn: "_Drawn") -> PairGroup:
+        """What the network is told: the pairs with noise, padded to the same number.
+
+        Noise is drawn for all pictures of the batch; those without labels are left out afterwards.
+        """
+        num_pictures, most = len(drawn.pairs), max(len(pairs) for pairs in drawn.pairs)
+        boxes = torch.zeros(2, num_pictures, most, 4)
+        classes = torch.zeros(2, num_pictures, most, dtype=torch.int64)
+        padding = torch.ones(num_pictures, most, dtype=torch.bool)
+        for row, label in labels.items():
             used = slice(None, len(label))
             boxes[:, row, used] = torch.stack((label.subject_boxes_cxcywh, label.object_boxes_cxcywh))
             classes[:, row, used] = torch.stack((label.subject_labels, label.object_labels))
             padding[row, used] = False
-        boxes = noisy_boxes(boxes, self._config.box_noise, rng)
-        classes = noisy_classes(classes, num_classes, self._config.label_noise, rng)
-        return PairGroup(boxes[0], boxes[1], classes[0], classes[1], padding)
+        boxes = noisy_boxes(boxes, self._config.box_noise, drawn.rng)
+        classes = noisy_classes(classes, len(drawn.objects), self._config.label_noise, drawn.rng)
+        rows = list(labels)
+        return PairGroup(boxes[0, rows], boxes[1, rows], classes[0, rows], classes[1, rows], padding[rows])
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What chance decides about a batch, whoever makes it."""
+
+    objects: Sequence[str]
+    predicates: Sequence[str]
+    wordings: Sequence[str]
+    """Of the predicates."""
+    pairs: Sequence[Sequence[Pair]]
+    """Of each picture, in the order of its slots."""
+    rng: np.random.Generator
+    """As it stands then, for the noise."""
 
 
 def _needed(picture: LabelledPicture) -> Iterator[str]:

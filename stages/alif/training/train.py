@@ -5,74 +5,29 @@ learning rate warms up and falls along a cosine by default, as small networks ar
 learning rate for all parts.
 """
 
-import json
-import math
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from schemas import StorageError, UserError
-from stages.alif.losses import LossConfig, LossReport, TaggerLoss
+from schemas import BadInputError, StorageError
+from stages.alif.losses import LossConfig, LossReport, TaggerCounts, TaggerLoss
 from stages.alif.matcher import PairPredictions
 from stages.alif.model import AlifModel
 from stages.alif.tagger import decode_pairs
 from stages.alif.text_encoder import Tokenize
 from stages.alif.training.batches import TaggerBatch, TaggerBatches
 from stages.alif.training.state import load_state, save_state
+from stages.training import TrainingConfig, TrainingLog, WorkerGroup, check_finite, seed_of_step
 
-Schedule = Literal["cosine", "step"]
-"""How the learning rate falls after the warm-up: along a cosine to 0, or to a tenth after 3/4 of the steps (published:
-after 15 of 20 epochs)."""
-
-_DROP_AT, _DROP_TO = 0.75, 0.1
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """How long and how fast to learn."""
-
-    steps: int
-    seed: int = 0
-    """Of start values, order, texts, pairs, noise and dropout."""
-    learning_rate: float = 1e-4
-    """After the warm-up. 1e-4 is the published rate for networks that start from trained parts."""
-    weight_decay: float = 1e-4
-    max_gradient_norm: float = 0.1
-    """Gradients of all weights together are scaled down to this length."""
-    warmup_steps: int = 0
-    """Steps over which the learning rate rises from near 0."""
-    schedule: Schedule = "cosine"
-    save_every: int = 500
-    """Steps between two states."""
-    report_every: int = 50
-    """Steps between two lines of figures."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "report_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a number of at least 1")
-        for name in ("learning_rate", "max_gradient_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a number above 0")
-        for name in ("seed", "weight_decay", "warmup_steps"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a number of at least 0")
-        if self.schedule not in get_args(Schedule):
-            raise ValueError(f"schedule is {self.schedule!r}; give one of {', '.join(get_args(Schedule))}")
-
-    def learning_rate_at(self, step: int) -> float:
-        """The learning rate of a step, the first is 0."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / (self.warmup_steps + 1)
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        if self.schedule == "step":
-            return self.learning_rate * (1 if done < _DROP_AT else _DROP_TO)
-        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+_SHOWN = {
+    "loss": "loss {:.3f}",
+    "predicate": "predicate {:.3f}",
+    "entity": "entity {:.3f}",
+    "box_l1": "box {:.3f}",
+}
 
 
 def train(
@@ -84,6 +39,7 @@ def train(
     state: Path,
     identity: Mapping[str, Any],
     metrics: Path,
+    group: WorkerGroup = WorkerGroup(),  # noqa: B008 - it is frozen
     device: torch.device | None = None,
     report: Callable[[str], None] = print,
     num_threads: int = 1,
@@ -92,6 +48,9 @@ def train(
 
     On one CPU thread, stopping and going on gives the same weights, bit for bit, as not stopping; with more threads or
     on a GPU sums may round differently.
+
+    Several workers share each batch. Without dropout they learn what one worker learns, but for rounding; with it, each
+    draws its own. A state may be gone on from by any number of workers.
 
     Args:
         model: with start values, built with `decoding="pairs"`.
@@ -102,6 +61,7 @@ def train(
         identity: what makes it this training, plain JSON values.
         metrics: JSON lines, one every `report_every` steps: means over the steps since the last line, or since going
             on. Lines of steps that are done again are dropped.
+        group: the workers that call this together, each with the same arguments; the first one writes.
         device: by default the GPU if there is one. On a GPU bfloat16 is used where PyTorch's autocast does so.
         report: gets a line of text with each line of figures.
         num_threads: threads that read pictures.
@@ -112,7 +72,7 @@ def train(
     Raises:
         UserError: if the loss or a gradient is no finite number. The last state, from before, is then still good.
         BadInputError: if the state does not fit, or no picture of a batch can be read.
-        StorageError: if something cannot be written.
+        StorageError: if something cannot be written, or the workers do not see the same states.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
@@ -120,26 +80,45 @@ def train(
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
     loss = TaggerLoss(LossConfig(predicate_target="hard"))
     start = load_state(state, model, optimizer, identity)
-    log = _Log(metrics, config.report_every, report, start=start)
+    _check_same_start(state, group.each(start, device))
+    group.take_first(model.state_dict().values())
+    log = TrainingLog(metrics, config.report_every, report, shown=_SHOWN, start=start) if group.is_first else None
 
     # The caller's random generators are left as they were.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        for step, batch in enumerate(batches.stream(start, config.steps, num_threads=num_threads), start=start):
-            torch.manual_seed(_seed_of_step(config.seed, step))
+        made = batches.stream(start, config.steps, group, num_threads=num_threads)
+        for step, batch in enumerate(made, start=start):
+            torch.manual_seed(seed_of_step(config.seed, step, rank=group.rank))
             moved = batch.to(device)
-            costs = loss(tagger_predictions(model, tokenize, moved), moved.targets)
-            _check_finite("loss", costs.total, step)
+            total = _Total.of(moved, loss.config, group)
+            if not total.num_pictures:
+                raise BadInputError(f"not one picture of a batch can be read; the first: {batch.problem}")
+
+            # All workers see the same figures, so that they stop together.
+            costs = None
+            if batch.keys:
+                costs = loss(tagger_predictions(model, tokenize, moved), moved.targets, counts=total.counts)
+            seen = _figures_of_all(costs, group, device)
+            check_finite("loss", seen["loss"], step)
             optimizer.zero_grad(set_to_none=True)
-            costs.total.backward()
-            norm = torch.nn.utils.clip_grad_norm_(trained, config.max_gradient_norm)
-            _check_finite("length of the gradient", norm, step)
+            if costs is not None:
+                costs.total.backward()
+            group.sum_gradients(trained)
+            norm = float(torch.nn.utils.clip_grad_norm_(trained, config.max_gradient_norm))
+            check_finite("length of the gradient", norm, step)
             rate = config.learning_rate_at(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            for param_group in optimizer.param_groups:
+                param_group["lr"] = rate
             optimizer.step()
 
-            log.add(step + 1, batch, figures(costs) | {"gradient_norm": float(norm), "learning_rate": rate})
-            if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            if log is not None:
+                log.add(
+                    step + 1,
+                    seen | {"gradient_norm": norm, "learning_rate": rate},
+                    num_pictures=total.num_pictures,
+                    num_unreadable=total.num_unreadable,
+                )
+            if group.is_first and ((step + 1) % config.save_every == 0 or step + 1 == config.steps):
                 save_state(state, step + 1, model, optimizer, identity)
     model.cpu().eval()
     return model
@@ -185,66 +164,49 @@ def figures(costs: LossReport) -> dict[str, float]:
     }
 
 
-class _Log:
-    """Means over some steps, as JSON lines and for the terminal."""
+# Of a worker without pictures: it adds nothing, and nothing of what it was asked is right.
+_NO_FIGURES = {
+    "loss": 0.0, "predicate": 0.0, "entity": 0.0, "box_l1": 0.0, "box_giou": 0.0, "class_error_percent": 100.0,
+}  # fmt: skip
 
-    def __init__(self, path: Path, every: int, report: Callable[[str], None], *, start: int) -> None:
-        self._path = path
-        self._every = every
-        self._report = report
-        self._sums: dict[str, float] = {}
-        self._num_steps = self._num_pictures = self._num_unreadable = 0
-        self._since = time.monotonic()
-        self._write("".join(line for line in self._lines() if json.loads(line)["step"] <= start), mode="w")
 
-    def add(self, step: int, batch: TaggerBatch, values: Mapping[str, float]) -> None:
-        """Take the figures of one step, which is the `step`-th."""
-        self._sums = {name: self._sums.get(name, 0.0) + value for name, value in values.items()}
-        self._num_steps += 1
-        self._num_pictures += len(batch.keys)
-        self._num_unreadable += batch.num_unreadable
-        if step % self._every == 0:
-            self._flush(step)
+def _figures_of_all(costs: LossReport | None, group: WorkerGroup, device: torch.device) -> dict[str, float]:
+    """The figures of the whole batch. Losses of the workers add up, as all divide by the counts of the whole batch."""
+    own = _NO_FIGURES if costs is None else figures(costs)
+    if group.size == 1:
+        return own
+    summed = group.sum(torch.tensor([own[name] for name in _NO_FIGURES], dtype=torch.float64, device=device))
+    total = dict(zip(_NO_FIGURES, summed.tolist(), strict=True))
+    # What adds up is the right ones: 100 - x.
+    return total | {"class_error_percent": total["class_error_percent"] - 100 * (group.size - 1)}
 
-    def _flush(self, step: int) -> None:
-        means = {name: total / self._num_steps for name, total in self._sums.items()}
-        seconds = time.monotonic() - self._since
-        speed = {"steps_per_s": self._num_steps / seconds, "pictures_per_s": self._num_pictures / seconds}
-        line = {"step": step, **means, **speed, "num_unreadable": self._num_unreadable}
-        self._write(json.dumps(line) + "\n", mode="a")
-        self._report(
-            f"step {step}  loss {means['loss']:.3f}  predicate {means['predicate']:.3f}  entity {means['entity']:.3f}  "
-            f"box {means['box_l1']:.3f}  {speed['pictures_per_s']:.1f} pictures/s"
-            + (f"  {self._num_unreadable} unreadable" if self._num_unreadable else "")
+
+@dataclass(frozen=True)
+class _Total:
+    """What a batch has, over all workers."""
+
+    counts: TaggerCounts
+    num_pictures: int
+    num_unreadable: int
+
+    @classmethod
+    def of(cls, batch: TaggerBatch, config: LossConfig, group: WorkerGroup) -> "_Total":
+        classes = batch.pixels.new_zeros(0, batch.num_objects)
+        own = TaggerCounts.of(batch.targets, classes, config)
+        if group.size == 1:
+            return cls(own, len(batch.keys), batch.num_unreadable)
+        names = [field.name for field in fields(own)]
+        row = [*(getattr(own, name) for name in names), len(batch.keys), batch.num_unreadable]
+        *counts, num_pictures, num_unreadable = group.sum(
+            torch.tensor([float(value) for value in row], dtype=torch.float64, device=classes.device)
         )
-        self._sums = {}
-        self._num_steps = self._num_pictures = self._num_unreadable = 0
-        self._since = time.monotonic()
-
-    def _lines(self) -> list[str]:
-        if not self._path.is_file():
-            return []
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [line for line in lines if line.endswith("}\n")]  # the last one may be cut short
-
-    def _write(self, text: str, *, mode: str) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open(mode, encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise StorageError(f"{self._path}: cannot be written: {error}; free some space") from error
+        return cls(TaggerCounts(*(count.float() for count in counts)), int(num_pictures), int(num_unreadable))
 
 
-def _check_finite(what: str, figure: Tensor, step: int) -> None:
-    value = float(figure.detach())
-    if not math.isfinite(value):
-        raise UserError(
-            f"the {what} is {value} at step {step + 1}, and no weight was changed by it; train anew with a lower "
-            f"learning rate, or go on from the last state with a longer warm-up"
+def _check_same_start(state: Path, steps: Sequence[int]) -> None:
+    """Workers that start at different steps would learn from different batches."""
+    if len(set(steps)) > 1:
+        raise StorageError(
+            f"{state}: the workers see different states, after {', '.join(map(str, steps))} steps; give an --output on "
+            f"storage that all of them share"
         )
-
-
-def _seed_of_step(seed: int, step: int) -> int:
-    # Odd multipliers below 2^64 spread neighbouring numbers over all bits; 64 bits is what PyTorch takes.
-    return ((seed + 1) * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) % 2**63

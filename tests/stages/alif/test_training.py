@@ -242,9 +242,25 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_counted() -> None:
     pictures = labelled(RIDER, OWNER)
     batch = TaggerBatches(pictures, read, BatchConfig(batch_size=2), seed=0, multiple_of=16).make(0)
     assert (batch.keys, batch.num_unreadable) == (("s-2",), 1)
-    alone = TaggerBatches(pictures[:1], read, BatchConfig(batch_size=1), seed=0, multiple_of=16)
+    # What is drawn for the other one does not depend on it.
+    whole = TaggerBatches(pictures, blank, BatchConfig(batch_size=2), seed=0, multiple_of=16).make(0)
+    place = whole.keys.index("s-2")
+    assert whole.texts == batch.texts
+    assert torch.equal(whole.told.subject_boxes[place], batch.told.subject_boxes[0])
+    assert torch.equal(whole.targets[place].predicate_labels, batch.targets[0].predicate_labels)
+
+
+def test_a_batch_of_which_nothing_can_be_read_stops_the_training(tmp_path: Path) -> None:
+    def read(_picture):
+        raise BadInputError("s-1: cut short")
+
+    model, tokenize = small(PICTURES)
+    batches = TaggerBatches(PICTURES, read, BatchConfig(batch_size=2), seed=0, multiple_of=16)
     with pytest.raises(BadInputError, match="not one picture of a batch can be read; the first: s-1: cut short"):
-        alone.make(0)
+        train(
+            model, tokenize, batches, TrainingConfig(steps=1), state=tmp_path / "state", identity={},
+            metrics=tmp_path / "metrics.jsonl", device=torch.device("cpu"),
+        )  # fmt: skip
 
 
 # The network and its tokenizer

@@ -1,0 +1,25 @@
+"""What every training of a network needs, whichever network it is: settings, figures, states, and several workers.
+
+Its modules use PyTorch, so to import this is to import PyTorch: others do it where they use it.
+"""
+
+from stages.training.config import Schedule, TrainingConfig, seed_of_step
+from stages.training.finite import check_finite
+from stages.training.group import WorkerGroup
+from stages.training.log import TrainingLog
+from stages.training.state import check_state, load_state, save_state
+from stages.training.stream import EndlessOrder, made_ahead
+
+__all__ = [
+    "EndlessOrder",
+    "Schedule",
+    "TrainingConfig",
+    "TrainingLog",
+    "WorkerGroup",
+    "check_finite",
+    "check_state",
+    "load_state",
+    "made_ahead",
+    "save_state",
+    "seed_of_step",
+]
