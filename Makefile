@@ -18,7 +18,7 @@ ARGS ?=
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(VENV)/base.stamp  ## Label 200 drawn pictures and report precision and recall. No PyTorch needed.
+demo: $(VENV)/demo.stamp  ## Caption, parse and tag 200 drawn pictures; report precision and recall.
 	$(BIN)/relmill label examples/demo.yaml
 
 test: $(VENV)/test.stamp  ## Run the tests.
@@ -65,8 +65,12 @@ $(VENV)/base.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 	$(INSTALL) -e .
 	@touch $@
 
+$(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
+	$(INSTALL) -e '.[blip]'
+	@touch $@ $(VENV)/base.stamp
+
 $(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
-	$(INSTALL) -e '.[blip,plot,s3]' --group test
+	$(INSTALL) -e '.[blip,plot,s3,train]' --group test
 	@touch $@ $(VENV)/base.stamp
 
 $(VENV)/lint.stamp: $(VENV)/base.stamp
