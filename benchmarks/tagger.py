@@ -7,21 +7,26 @@ The network is the Relation Tagger with a ResNet-50 and a RoBERTa-base, random w
 pair against every text, within rounding alike, which is checked.
 
 published: all 80 class names and the texts are encoded anew for every image; the image is repeated, and encoded, once
-for each group of 100 pairs; images one by one.
+for each group of 100 pairs; images one by one; deformable attention by `grid_sample`, as the published code does on a
+CPU.
+published, our op: the same with our deformable attention (`stages/alif/row_sampling.py`).
 ours: the tag stage's `TaggerNetwork`. Texts are encoded once and kept; the class names are those of the image's
 regions; images of similar size share a batch, and each is encoded once, whatever the number of its pairs.
+ours, bfloat16: with `precision: bfloat16`, for CPUs that multiply such numbers fast (AMX).
 
-Both compute on one thread, in float32. In a job ours is asked less: only the texts of a pair's own classes. Texts are
-new in the first round and known in the others. The floor is what nobody can leave out while every image is looked at:
-backbone and encoder, once an image.
+All compute on one thread, the first three in float32. In a job ours is asked less: only the texts of a pair's own
+classes. Texts are new in the first round and known in the others. The floor is what nobody can leave out while every
+image is looked at: backbone and encoder, once an image.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import permutations
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,6 +35,7 @@ from torch import Tensor, nn
 from stages.alif import AlifModel, PairGroup, build_model, decode_pairs, published_config
 from stages.alif.checkpoint import Checkpoint
 from stages.alif.config import PictureSize, Repairs
+from stages.alif.deformable_attention import MultiScaleDeformableAttention, Sampler, sample, sample_maps
 from stages.alif.images import batch_images
 from stages.tag.tagger_network import PictureQuestion, TaggerNetwork, class_numbers
 
@@ -69,10 +75,10 @@ def tokenize(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     return ids, (ids != 1).long()
 
 
-def as_published(model: AlifModel, questions: Sequence[PictureQuestion]) -> list[np.ndarray]:
+def as_published(model: AlifModel, questions: Sequence[PictureQuestion], sampler: Sampler) -> list[np.ndarray]:
     """Scores (P, R) of each question."""
     found = []
-    with torch.inference_mode():
+    with torch.inference_mode(), sampling_by(sampler, model):
         for one in questions:
             words = [*CLASSES, "no objects"]
             features = model.text_encoder(*tokenize([*words, *one.texts]))
@@ -95,6 +101,18 @@ def as_published(model: AlifModel, questions: Sequence[PictureQuestion]) -> list
             scores = decoded.relation_logits[-1].sigmoid().flatten(0, 1)
             found.append(scores[: len(one.pairs)].numpy())
     return found
+
+
+@contextmanager
+def sampling_by(sampler: Sampler, model: AlifModel) -> Iterator[None]:
+    """Let deformable attention read its points in one way."""
+    attentions = [module for module in model.modules() if isinstance(module, MultiScaleDeformableAttention)]
+    before = [attention.sampler for attention in attentions]
+    for attention in attentions:
+        attention.sampler = sampler
+    yield
+    for attention, own in zip(attentions, before, strict=True):
+        attention.sampler = own
 
 
 def make_question(rng: np.random.Generator, *, side: int, regions: int, texts: int) -> PictureQuestion:
@@ -130,41 +148,52 @@ def main() -> None:
     questions = [
         make_question(rng, side=side, regions=options.regions, texts=options.texts) for _ in range(options.images)
     ]
-    network = TaggerNetwork(
-        Checkpoint(config, model, tokenize),
-        device=torch.device("cpu"),
-        picture=PictureSize(short_side=side, longest=side * 5 // 3),
-        precision="float32",
-        pairs_per_group=GROUP,
-        most_pictures=8,
-    )
+
+    def network(precision: Literal["float32", "bfloat16"]) -> TaggerNetwork:
+        return TaggerNetwork(
+            Checkpoint(config, model, tokenize),
+            device=torch.device("cpu"),
+            picture=PictureSize(short_side=side, longest=side * 5 // 3),
+            precision=precision,
+            pairs_per_group=GROUP,
+            most_pictures=8,
+        )
+
+    exact, half = network("float32"), network("bfloat16")
     ways: dict[str, Callable[[], list[np.ndarray]]] = {
-        "published": lambda: as_published(model, questions),
-        "ours": lambda: network.score(questions),
+        "published": lambda: as_published(model, questions, sample_maps),
+        "published, our op": lambda: as_published(model, questions, sample),
+        "ours": lambda: exact.score(questions),
+        "ours, bfloat16": lambda: half.score(questions),
     }
     seconds: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
+    found: dict[str, list[np.ndarray]] = {}
     for _ in range(options.rounds):
-        found = []
         for name, way in ways.items():
             clock.seconds |= dict.fromkeys(PARTS, 0.0)
             start = time.perf_counter()
-            found.append(way())
+            found[name] = way()
             clock.seconds["all"] = time.perf_counter() - start
             seconds[name].append(dict(clock.seconds))
-    # The groups differ, and pairs see the others of their group: the scores are near, not equal.
-    difference = max(float(np.abs(one - other).max()) for one, other in zip(*found, strict=True))
     print(
         f"{options.images} images of {side} x {side * 4 // 3}, {len(questions[0].pairs)} pairs, {options.texts} texts"
     )
-    print("s an image          all" + "".join(f"{name:>14}" for name in PARTS) + "          rest")
+    print("s an image                all" + "".join(f"{name:>14}" for name in PARTS) + "          rest")
     for name, rounds in seconds.items():
         mean = {part: statistics.median(one[part] for one in rounds) / options.images for part in ("all", *PARTS)}
         rest = mean["all"] - sum(mean[part] for part in PARTS)
-        print(f"{name:12}{mean['all']:11.2f}" + "".join(f"{mean[part]:14.3f}" for part in PARTS) + f"{rest:14.3f}")
-    ratios = [one["all"] / other["all"] for one, other in zip(*seconds.values(), strict=True)]
-    floor = [one["all"] / (one["backbone"] + one["encoder"]) for one in seconds["ours"]]
-    print(f"ratio {statistics.median(ratios):.2f} (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
-    print(f"ours over its floor {statistics.median(floor):.2f}; scores differ by at most {difference:.1e}")
+        print(f"{name:18}{mean['all']:11.2f}" + "".join(f"{mean[part]:14.3f}" for part in PARTS) + f"{rest:14.3f}")
+    for name in ("ours", "ours, bfloat16"):
+        for other in ("published", "published, our op"):
+            ratios = [one["all"] / mine["all"] for one, mine in zip(seconds[other], seconds[name], strict=True)]
+            print(
+                f"{other} / {name}: {statistics.median(ratios):.2f} "
+                f"(rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+            )
+        # The groups differ, and pairs see the others of their group: the scores are near, not equal.
+        difference = max(float(np.abs(a - b).max()) for a, b in zip(found["published"], found[name], strict=True))
+        floor = [one["all"] / (one["backbone"] + one["encoder"]) for one in seconds[name]]
+        print(f"{name} over its floor: {statistics.median(floor):.2f}; scores differ by at most {difference:.1e}")
 
 
 if __name__ == "__main__":

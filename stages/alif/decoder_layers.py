@@ -61,13 +61,15 @@ class VisionMemory:
     """What the encoder leaves for the decoders to look at."""
 
     features: Tensor
-    """(B, S, D), level after level, row after row."""
+    """(B, S, D), level after level, row after row; or (M, S, D) with `rows`."""
     padding: Tensor | None
-    """(B, S) bool, true on padding; None if there is none."""
+    """(B, S) or (M, S) bool, true on padding; None if there is none."""
     shapes: MapShapes
     """Height and width of each level; the areas sum to S."""
     valid_ratios: Tensor
     """(B, L, 2): which share of the map's width and of its height is image."""
+    rows: Tensor | None = None
+    """(B,) int64, which of the M rows of features each row of queries looks at; None if each has its own."""
 
 
 class DecoderLayer(nn.Module):  # type: ignore[misc]
@@ -121,7 +123,14 @@ class DecoderLayer(nn.Module):  # type: ignore[misc]
         heard, _ = self.self_attention(asking, asking, states, key_padding_mask=padding, need_weights=False)
         states = self.norm_self_attention(states + self.dropout(heard))
 
-        seen = self.cross_attention(states + position, references, memory.features, memory.shapes, memory.padding)
+        seen = self.cross_attention(
+            states + position,
+            references,
+            memory.features,
+            memory.shapes,
+            memory.padding,
+            memory_rows=memory.rows,
+        )
         states = self.norm_cross_attention(states + self.dropout(seen))
 
         thought = self.feedforward_out(self.dropout(functional.relu(self.feedforward_in(states))))

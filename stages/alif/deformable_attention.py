@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.alif.row_sampling import sample_rows
+
 MapShapes = Sequence[tuple[int, int]]
 """Height and width of each level's map, in the order of the pixels."""
 
@@ -29,6 +31,8 @@ Sampler = Callable[[Tensor, MapShapes, Tensor, Tensor], Tensor]
 
 def sample(values: Tensor, shapes: MapShapes, locations: Tensor, weights: Tensor) -> Tensor:
     """Read each query's points from the maps and sum them, weighted. Equation 3 of Deformable DETR, inner sums.
+
+    On a CPU, where no gradient is asked for, by `sample_rows`; else by `sample_maps`. They differ in rounding.
 
     A point between pixel centres is interpolated bilinearly. Outside a map everything is zero.
 
@@ -42,6 +46,13 @@ def sample(values: Tensor, shapes: MapShapes, locations: Tensor, weights: Tensor
         (B, Q, H * C), heads side by side, in the type of `values`. Computed in the type of `locations`, as half
         precision cannot tell neighbouring pixels of a large map apart.
     """
+    if values.device.type == "cpu" and not torch.is_grad_enabled():
+        return sample_rows(values, shapes, locations, weights)
+    return sample_maps(values, shapes, locations, weights)
+
+
+def sample_maps(values: Tensor, shapes: MapShapes, locations: Tensor, weights: Tensor) -> Tensor:
+    """See `sample`."""
     batch, _, heads, channels = values.shape
     queries = locations.shape[1]
     areas = [height * width for height, width in shapes]
@@ -118,6 +129,8 @@ class MultiScaleDeformableAttention(nn.Module):  # type: ignore[misc]
         memory: Tensor,
         shapes: MapShapes,
         padding_mask: Tensor | None = None,
+        *,
+        memory_rows: Tensor | None = None,
     ) -> Tensor:
         """Let each query gather from the memory around its reference.
 
@@ -125,9 +138,12 @@ class MultiScaleDeformableAttention(nn.Module):  # type: ignore[misc]
             query: (B, Q, D), position code included.
             reference_points: (B, Q, L, 2) points x, y: offsets then count in pixels of the level. Or (B, Q, L, 4)
                 boxes cx, cy, w, h: an offset of P then reaches the border of the box. In [0, 1] of the padded map.
-            memory: (B, S, D).
+            memory: (B, S, D), or (M, S, D) with `memory_rows`.
             shapes: height and width of each level.
-            padding_mask: (B, S) bool, true on padding. There the projected memory counts as zero, as outside the map.
+            padding_mask: (B, S) or (M, S) bool, true on padding. There the projected memory counts as zero, as outside
+                the map.
+            memory_rows: (B,) int64, which row of the memory each row of queries looks at: what several of them look at
+                is projected once.
 
         Returns:
             (B, Q, D).
@@ -139,6 +155,8 @@ class MultiScaleDeformableAttention(nn.Module):  # type: ignore[misc]
         values = self.value_projection(memory)
         if padding_mask is not None:
             values = values.masked_fill(padding_mask[..., None], 0.0)
+        if memory_rows is not None:
+            values = values[memory_rows]
         values = values.unflatten(-1, (self.num_heads, -1))
 
         offsets = self.sampling_offsets(query).unflatten(-1, (self.num_heads, self.num_levels, self.num_points, 2))

@@ -143,18 +143,20 @@ class RelationDecoder(nn.Module):  # type: ignore[misc]
         num_objects: int,
         num_relations: int,
         queries: StartQueries,
+        memory_rows: Tensor | None = None,
     ) -> Decoded:
         """Decode pairs and score them against the texts.
 
         Args:
-            memory: (B, S, D) from the encoder.
-            padding: (B, S) bool, true on padding; None if there is none.
+            memory: (B, S, D) from the encoder, or (M, S, D) with `memory_rows`.
+            padding: (B, S) or (M, S) bool, true on padding; None if there is none.
             shapes: height and width of each level.
             valid_ratios: (B, L, 2) which share of each map's width and height is image.
             text_states: (K, T, B, D) language states after the resizer; state k is compared with decoder layer k.
             num_objects: O, with "no objects".
             num_relations: R.
             queries: from `self.queries`.
+            memory_rows: (B,) int64, which row of the memory each row of queries looks at; None if each has its own.
 
         Raises:
             ValueError: if there is not one language state a layer, or not O + R texts.
@@ -164,7 +166,7 @@ class RelationDecoder(nn.Module):  # type: ignore[misc]
                 f"text states are {tuple(text_states.shape)}; give {self.num_layers} states, one a decoder layer, of "
                 f"{num_objects} object and {num_relations} relation texts"
             )
-        seen = VisionMemory(memory, padding, shapes, valid_ratios)
+        seen = VisionMemory(memory, padding, shapes, valid_ratios, memory_rows)
         entities = self.entity_decoder(queries, seen)
 
         content, position = self._verb_start(queries, entities.states[-1])

@@ -27,15 +27,17 @@ class Encoded:
     """Images and texts after they have met."""
 
     memory: Tensor
-    """(B, S, D)"""
+    """(B, S, D), or (M, S, D) with `memory_rows`."""
     padding: Tensor
-    """(B, S) bool, true on padding."""
+    """(B, S) or (M, S) bool, true on padding."""
     shapes: MapShapes
     """Height and width of each level, the finest first."""
     valid_ratios: Tensor
     """(B, L, 2) the part of each map's width and height that is image."""
     text_states: Tensor
     """(K, T, B, D) language states, resized to the width of the states that they are compared with."""
+    memory_rows: Tensor | None = None
+    """(B,) int64, which row of the memory is each image's; None if each has its own. See `repeated`."""
 
 
 class LanguageResizer(nn.Module):  # type: ignore[misc]
@@ -133,5 +135,6 @@ class AlifModel(nn.Module):  # type: ignore[misc]
             num_objects=num_objects,
             num_relations=num_relations,
             queries=queries,
+            memory_rows=encoded.memory_rows,
         )
         return decoded

@@ -55,15 +55,17 @@ def decode_pairs(
 
 
 def repeated(encoded: Encoded, times: Tensor) -> Encoded:
-    """Row i of what was encoded, `times[i]` times, in order.
+    """Row i of what was encoded, `times[i]` times, in order. What the decoder sees of an image is computed once.
 
     Args:
         times: (B,) int64.
     """
+    rows = torch.arange(len(times), device=times.device) if encoded.memory_rows is None else encoded.memory_rows
     return Encoded(
-        memory=torch.repeat_interleave(encoded.memory, times, dim=0),
-        padding=torch.repeat_interleave(encoded.padding, times, dim=0),
+        memory=encoded.memory,
+        padding=encoded.padding,
         shapes=encoded.shapes,
         valid_ratios=torch.repeat_interleave(encoded.valid_ratios, times, dim=0),
         text_states=torch.repeat_interleave(encoded.text_states, times, dim=2),
+        memory_rows=torch.repeat_interleave(rows, times),
     )

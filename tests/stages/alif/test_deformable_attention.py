@@ -8,11 +8,14 @@ import torch
 from parity_made import difference, fixtures, load, one_file, spec_values, tensors
 from torch import Tensor
 
-from stages.alif.deformable_attention import MultiScaleDeformableAttention, sample
+from stages.alif.deformable_attention import MultiScaleDeformableAttention, Sampler, sample, sample_maps
 from stages.alif.published_encoder import ATTENTION_NAMES
+from stages.alif.row_sampling import sample_rows
 
 SHAPES = [(3, 4), (2, 2)]
 PIXELS = 16
+
+both_samplers = pytest.mark.parametrize("sampler", [sample_maps, sample_rows])
 
 
 @pytest.fixture
@@ -53,7 +56,8 @@ def test_gives_the_published_numbers(test_data: Path, dtype: torch.dtype, tolera
                 assert difference(result, given[f"out_{reference}_{name}"]) < tolerance, (folder.name, reference, name)
 
 
-def test_a_point_between_pixel_centres_is_interpolated_and_outside_is_zero() -> None:
+@both_samplers
+def test_a_point_between_pixel_centres_is_interpolated_and_outside_is_zero(sampler: Sampler) -> None:
     values = torch.tensor([1.0, 3.0, 10.0, 20.0]).view(
         1, 4, 1, 1
     )  # a map of one row of two pixels, and a second like it
@@ -66,15 +70,17 @@ def test_a_point_between_pixel_centres_is_interpolated_and_outside_is_zero() -> 
     ).view(1, 2, 1, 2, 2, 2)
     weights = torch.tensor([[[1.0, 100.0], [1.0, 0.5]], [[1.0, 10.0], [1.0, 1.0]]]).view(1, 2, 1, 2, 2)
 
-    result = sample(values, shapes, locations, weights)
+    result = sampler(values, shapes, locations, weights)
 
     assert result.flatten().tolist() == pytest.approx([1 + 100 * 2 + 20 + 0.5 * 15, 0.5 + 10 * 0.5])
 
 
-def test_sampling_agrees_with_a_plain_loop() -> None:
+@both_samplers
+def test_sampling_agrees_with_a_plain_loop(sampler: Sampler) -> None:
     torch.manual_seed(0)
     values = torch.randn(2, PIXELS, 2, 3, dtype=torch.float64)
     locations = torch.rand(2, 5, 2, 2, 3, 2, dtype=torch.float64) * 1.6 - 0.3
+    locations[0, 0, 0] = torch.tensor([[-1e30, 0.5], [0.5, 1e30], [1.0, 1.0]])  # far out, and the last corner
     weights = torch.rand(2, 5, 2, 2, 3, dtype=torch.float64)
 
     expected = torch.zeros(2, 5, 2, 3, dtype=torch.float64)
@@ -84,7 +90,7 @@ def test_sampling_agrees_with_a_plain_loop() -> None:
         found = _interpolated(values[image, start:, head], SHAPES[level], at)
         expected[image, query, head] += weights[image, query, head, level, point] * found
 
-    assert difference(sample(values, SHAPES, locations, weights), expected.flatten(2)) < 1e-12
+    assert difference(sampler(values, SHAPES, locations, weights), expected.flatten(2)) < 1e-12
 
 
 def _interpolated(pixels: Tensor, shape: tuple[int, int], at: list[float]) -> Tensor:
@@ -96,6 +102,41 @@ def _interpolated(pixels: Tensor, shape: tuple[int, int], at: list[float]) -> Te
             if 0 <= row < height and 0 <= column < width:
                 total += pixels[row * width + column] * (1 - abs(y - row)) * (1 - abs(x - column))
     return total
+
+
+def test_rows_of_queries_may_share_a_row_of_memory(attention: MultiScaleDeformableAttention) -> None:
+    torch.manual_seed(4)
+    query, reference = torch.randn(3, 5, 8, dtype=torch.float64), torch.rand(3, 5, 2, 2, dtype=torch.float64)
+    memory, padding = torch.randn(2, PIXELS, 8, dtype=torch.float64), torch.rand(2, PIXELS) < 0.2
+    rows = torch.tensor([0, 1, 1])
+    with torch.inference_mode():
+        shared = attention(query, reference, memory, SHAPES, padding, memory_rows=rows)
+        assert difference(shared, attention(query, reference, memory[rows], SHAPES, padding[rows])) < 1e-12
+
+
+@both_samplers
+def test_a_place_that_is_no_number_gives_none_and_harms_no_other(sampler: Sampler) -> None:
+    values, weights = torch.randn(1, PIXELS, 2, 3), torch.ones(1, 2, 2, 2, 3)
+    locations = torch.rand(1, 2, 2, 2, 3, 2)
+    expected = sampler(values, SHAPES, locations, weights)
+    locations[0, 0] = math.nan
+
+    result = sampler(values, SHAPES, locations, weights)
+
+    assert torch.equal(result[0, 1], expected[0, 1])
+    if sampler is sample_rows:  # `grid_sample` takes no number for the upper left corner
+        assert result[0, 0].isnan().all()
+
+
+def test_what_needs_no_gradient_is_computed_another_way_and_is_the_same() -> None:
+    torch.manual_seed(2)
+    values = torch.randn(2, PIXELS, 2, 4)
+    locations, weights = torch.rand(2, 5, 2, 2, 3, 2), torch.rand(2, 5, 2, 2, 3)
+    with torch.inference_mode():
+        answer = sample(values, SHAPES, locations, weights)
+        assert torch.equal(answer, sample_rows(values, SHAPES, locations, weights))
+    assert torch.equal(sample(values, SHAPES, locations, weights), sample_maps(values, SHAPES, locations, weights))
+    assert difference(answer, sample_maps(values, SHAPES, locations, weights)) < 1e-5
 
 
 @pytest.mark.parametrize("numbers", [2, 4])
