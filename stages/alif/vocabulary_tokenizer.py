@@ -3,8 +3,9 @@
 Special tokens have the numbers that RoBERTa gives them: `<s>` 0, `<pad>` 1, `</s>` 2, `<unk>` 3.
 """
 
-from collections import Counter
 from collections.abc import Mapping
+
+from stages.training import frequent_words
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 """By their ids."""
@@ -24,12 +25,8 @@ def vocabulary_tokenizer(texts: Mapping[str, int], *, max_words: int = 4096) -> 
 
     normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     splitter = pre_tokenizers.BertPreTokenizer()
-    counts: Counter[str] = Counter()
-    for text, number in texts.items():
-        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)):
-            counts[word] += number
-    words = sorted(counts, key=lambda word: (-counts[word], word))[:max_words]
-    vocabulary = {token: i for i, token in enumerate((*SPECIAL_TOKENS, *sorted(set(words) - set(SPECIAL_TOKENS))))}
+    words = frequent_words(texts, normalizer=normalizer, splitter=splitter, max_words=max_words)
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys([*SPECIAL_TOKENS, *words]))}
 
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106 - no password
     tokenizer.normalizer = normalizer

@@ -1,7 +1,6 @@
 """Backend `blip`: captions written by BLIP, by beam search or nucleus sampling, as RLIPv2 uses it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from stages.caption.model_files import folder_digest, model_source
 from stages.caption.nucleus import uniform_numbers
 from stages.optional import require_torch
 from stages.picture import decode_rgb
+from stages.threads import one_thread
 
 
 def open_blip(job: BlipCaptions, *, seed: int) -> "BlipCaptioner":
@@ -79,7 +79,7 @@ class BlipCaptioner:
                 self._model.pixels(decode_rgb(scene.image.data)) for scene in scenes if scene.image.data is not None
             ]
             uniforms = [self._uniforms(scene) for scene in scenes]
-            with _one_thread():
+            with one_thread():
                 found = self._model.caption(pixels, uniforms, num_rows=self._num_rows)
         except torch.OutOfMemoryError:
             # The runtime comes back with half of them; computing with all rows again would not help.
@@ -118,22 +118,6 @@ class BlipCaptioner:
                 f"caption.model: the files in {source} on this worker have sha256 {found}, the job was "
                 f"planned with {planned_sha256}; give every node the same files, or start the job anew"
             )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """CPU arithmetic on one thread: sums split over threads round by their number, and captions would depend on cores.
-
-    On CPUs, more workers are the way to use more cores; on a GPU it changes nothing.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _with_captions(scene: Scene, captions: tuple[Caption, ...]) -> Scene:

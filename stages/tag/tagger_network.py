@@ -5,7 +5,7 @@ Shapes: B pictures of a batch, N boxes, P pairs and R texts of one picture, G gr
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.tag.pair_texts import Refusal
+from stages.threads import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -228,22 +229,19 @@ class TaggerNetwork:
 
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:
-        """One thread, and float32 that is float32; both only meanwhile.
+        """On a CPU one thread, on a GPU float32 that is float32; both only meanwhile.
 
-        Sums split over threads round by their number, so scores would depend on cores; on CPUs, more workers are the
-        way to use more cores. PyTorch lets convolutions on a GPU round their inputs to ten bits (TF32) unless told
-        otherwise, which is more than what batches may differ by.
+        PyTorch lets convolutions on a GPU round their inputs to ten bits (TF32) unless told otherwise, which is more
+        than what batches may differ by.
         """
         import torch
 
-        threads = torch.get_num_threads()
-        with ExitStack() as stack:
-            if self._device.type == "cpu":
-                torch.set_num_threads(1)
-                stack.callback(torch.set_num_threads, threads)
-            else:
-                stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
-            yield
+        if self._device.type == "cpu":
+            with one_thread():
+                yield
+        else:
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                yield
 
 
 def similar_sizes(sizes: Sequence[tuple[int, int]], *, most: int, waste: float) -> list[list[int]]:

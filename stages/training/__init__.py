@@ -9,6 +9,7 @@ from stages.training.group import WorkerGroup
 from stages.training.log import TrainingLog
 from stages.training.state import check_state, load_state, save_state
 from stages.training.stream import EndlessOrder, made_ahead
+from stages.training.words import frequent_words
 
 __all__ = [
     "EndlessOrder",
@@ -18,6 +19,7 @@ __all__ = [
     "WorkerGroup",
     "check_finite",
     "check_state",
+    "frequent_words",
     "load_state",
     "made_ahead",
     "save_state",

@@ -4,12 +4,13 @@ Whole words as BERT's tokenizer cuts them, and single letters and digits, of whi
 """
 
 import string
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import transformers
 from tokenizers import normalizers, pre_tokenizers
+
+from stages.training import frequent_words
 
 PAD, UNKNOWN, END, START = "[PAD]", "[UNK]", "[SEP]", "[DEC]"
 SPECIAL_TOKENS = (PAD, UNKNOWN, "[CLS]", END, "[MASK]", START, "[ENC]")
@@ -27,13 +28,9 @@ def caption_vocabulary(texts: Mapping[str, int], *, max_words: int = 4096) -> di
     """
     normalizer = normalizers.BertNormalizer(lowercase=True)
     splitter = pre_tokenizers.BertPreTokenizer()
-    counts: Counter[str] = Counter()
-    for text, number in texts.items():
-        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)):
-            counts[word] += number
-    words = sorted(counts, key=lambda word: (-counts[word], word))[:max_words]
+    words = frequent_words(texts, normalizer=normalizer, splitter=splitter, max_words=max_words)
     spelling = [*_LETTERS, *(f"##{letter}" for letter in _LETTERS)]
-    tokens = dict.fromkeys([*SPECIAL_TOKENS, *spelling, *sorted(words)])
+    tokens = dict.fromkeys([*SPECIAL_TOKENS, *spelling, *words])
     return {token: number for number, token in enumerate(tokens)}
 
 
