@@ -71,7 +71,8 @@ def pair_texts(scene: Scene, phrases: Sequence[Phrase], *, refusal: Callable[[st
 
     Args:
         phrases: the scene's own, with candidate regions (`with_candidates`).
-        refusal: why the network cannot be asked about a text; None if it can. What it refuses is left out, and told.
+        refusal: why the network cannot be asked about a text; None if it can. Words of a caption that it refuses are
+            replaced by their predicate; if it refuses that as well, the mention is left out, and told.
     """
     names = {region.id: canonical_name(region.name) for region in scene.regions}
     mentions: dict[Pair, list[Mention]] = {}
@@ -83,8 +84,10 @@ def pair_texts(scene: Scene, phrases: Sequence[Phrase], *, refusal: Callable[[st
             continue
         text = asked_text(scene, mention)
         if reason := refusal(text):
-            refused[text] = reason
-            continue
+            if refusal(mention.predicate):
+                refused[text] = reason
+                continue
+            text = mention.predicate
         for pair in pairs:
             strange = {names[end]: reason for end in pair if (reason := refusal(names[end]))}
             refused |= strange

@@ -500,6 +500,15 @@ def test_what_the_network_never_learned_is_not_asked_and_told(tagger: Path) -> N
     ]
 
 
+def test_words_that_the_network_never_learned_are_asked_as_their_predicate(tagger: Path) -> None:
+    scene = make_scene(2, "person dog", "a dog / near / a person", "a dog / yonder near / a person")
+    scene = replace(scene, mentions=(scene.mentions[0], replace(scene.mentions[1], predicate="near")))
+    (outcome,) = tag(make_stage(tagger), [scene])
+    (relation,) = outcome.relations
+    assert (relation.predicate, relation.text, len(relation.evidence)) == ("near", "near", 2)
+    assert not outcome.provenance.repairs
+
+
 def test_five_hundred_regions_are_scored_group_by_group(tagger: Path) -> None:
     names = " ".join(["person"] * 12 + ["horse"] * 488)
     scene = make_scene(1, names, RIDE, size=(64, 64))
