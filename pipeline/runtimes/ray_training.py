@@ -72,7 +72,7 @@ def train_with_ray(
         TransientError: if workers died too often.
         InternalError: if a worker failed otherwise.
     """
-    with ray_cluster(address), _scratch(scratch):
+    with ray_cluster(address, setting="--address"), _scratch(scratch):
         gpus = _gpus_per_worker(num_workers, gpus_per_worker)
         lines = ray.remote(_Lines).options(num_cpus=0).remote()
         trainer = TorchTrainer(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -82,6 +82,21 @@ def save_checkpoint(folder: Path, config: AlifConfig, state: Mapping[str, Tensor
         partial.unlink(missing_ok=True)
 
 
+def checkpoint_config(folder: Path) -> AlifConfig:
+    """What a network is, found out without reading its weights; they are there, and not cut short.
+
+    Raises:
+        BadInputError: if a file is missing or damaged.
+    """
+    document = _read_config(folder)
+    try:
+        with safe_open(_weights_file(folder), framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise _damaged(folder, error) from error
+    return AlifConfig.from_json(document.get("network", {}), where=f"{folder / _CONFIG}: network")
+
+
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Read a network, on the CPU.
 
@@ -91,13 +106,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     document = _read_config(folder)
     config = AlifConfig.from_json(document.get("network", {}), where=f"{folder / _CONFIG}: network")
-    weights = folder / _WEIGHTS
-    if not weights.is_file():
-        raise BadInputError(f"{weights}: no such file; give a folder that `relmill convert-rlipv2` or a training wrote")
+    weights = _weights_file(folder)
     try:
         state = load_file(weights)
     except (SafetensorError, OSError) as error:
-        raise BadInputError(f"{weights}: damaged or cut short ({error}); fetch or make it again") from error
+        raise _damaged(folder, error) from error
     model = build_model(config)
     fill(model, state, where=str(weights))
     tokenizer = open_tokenizer(folder, document.get("tokenizer"))
@@ -170,6 +183,17 @@ def open_tokenizer(folder: Path, name: object) -> TextTokenizer:
             raise BadInputError(f"{folder / name}: missing or damaged ({error})") from error
         raise UserError(f"{folder / _CONFIG}: the tokenizer {name} cannot be had ({error})") from error
     return TextTokenizer(tokenizer)
+
+
+def _weights_file(folder: Path) -> Path:
+    weights = folder / _WEIGHTS
+    if not weights.is_file():
+        raise BadInputError(f"{weights}: no such file; give a folder that `relmill convert-rlipv2` or a training wrote")
+    return weights
+
+
+def _damaged(folder: Path, error: Exception) -> BadInputError:
+    return BadInputError(f"{folder / _WEIGHTS}: damaged or cut short ({error}); fetch or make it again")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ calibrated.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from stages.tag.pair_texts import PairTexts, Refusal, pair_texts
 from stages.tag.relations import with_relations
 from stages.tag.tagger_network import Floats, PictureQuestion, TaggerNetwork, class_numbers
 
+if TYPE_CHECKING:
+    from stages.alif.config import AlifConfig, PictureSize
+
 _BUILTIN_FOLDER = Path(__file__).parent / "builtin_tagger"
 _DETAILS: dict[Refusal, str] = {
     "text-too-long": "the text encoder does not take",
@@ -35,12 +39,22 @@ _SHOWN = 80
 def open_relation_tagger(job: RelationTagger) -> "NetworkTagger":
     """A tagger that has not loaded its network yet; the files are read once, for their digest.
 
+    What can be wrong with them is told here, before an output is bound to the job.
+
     Raises:
-        BadInputError: if `tag.model` is no folder of a network.
-        UserError: if PyTorch is not installed.
+        BadInputError: if `tag.model` is no folder of a network, or of another kind of network.
+        UserError: if PyTorch is not installed, or a setting does not fit the network.
     """
     require_torch("tag.backend relation_tagger")
-    return NetworkTagger(job, sha256=_digest(job.model))
+    from stages.alif.checkpoint import checkpoint_config
+
+    sha256 = _digest(job.model)
+    try:
+        config = checkpoint_config(_folder(job.model))
+    except BadInputError as error:
+        raise BadInputError(f"tag.model: {error}") from error
+    _picture_size(job, config)
+    return NetworkTagger(job, sha256=sha256)
 
 
 class NetworkTagger:
@@ -78,8 +92,6 @@ class NetworkTagger:
         import torch
 
         from stages.alif.checkpoint import load_checkpoint
-        from stages.alif.config import PictureSize
-        from stages.alif.queries import PUBLISHED_PAIRS
 
         found = _digest(self._job.model)
         if found != self._sha256:
@@ -88,27 +100,10 @@ class NetworkTagger:
                 f"{self._sha256[:12]}); give every worker the old files, or start with another output"
             )
         checkpoint = load_checkpoint(_folder(self._job.model))
-        if checkpoint.config.decoding != "pairs":
-            raise BadInputError(
-                f"tag.model: the network in {self._job.model} looks for pairs itself (decoding "
-                f"{checkpoint.config.decoding}); give a Relation Tagger, which takes given pairs (decoding pairs)"
-            )
-        if not checkpoint.config.repairs.shared_slots and self._job.pairs_per_group > PUBLISHED_PAIRS:
-            raise UserError(
-                f"tag.pairs_per_group is {self._job.pairs_per_group}, but this network was converted with its "
-                f"{PUBLISHED_PAIRS} published slots; give at most so many, or convert it without --published"
-            )
-        trained = checkpoint.config.picture
-        try:
-            picture = PictureSize(
-                short_side=self._job.short_side or trained.short_side, longest=self._job.longest or trained.longest
-            )
-        except ValueError as error:
-            raise UserError(f"tag.{error}") from error
         self._network = TaggerNetwork(
             checkpoint,
             device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-            picture=picture,
+            picture=_picture_size(self._job, checkpoint.config),
             precision=self._job.precision,
             pairs_per_group=self._job.pairs_per_group,
             most_pictures=self._job.batch_size,
@@ -191,6 +186,33 @@ def _digest(model: str) -> str:
         return checkpoint_sha256(_folder(model))
     except BadInputError as error:
         raise BadInputError(f"tag.model: {error}") from error
+
+
+def _picture_size(job: RelationTagger, config: "AlifConfig") -> "PictureSize":
+    """What pictures are scaled to, once it is clear that the settings fit the network.
+
+    Raises:
+        BadInputError: if it is another kind of network.
+        UserError: if a setting does not fit it.
+    """
+    from stages.alif.config import PictureSize
+    from stages.alif.queries import PUBLISHED_PAIRS
+
+    if config.decoding != "pairs":
+        raise BadInputError(
+            f"tag.model: the network in {job.model} looks for pairs itself (decoding {config.decoding}); give a "
+            f"Relation Tagger, which takes given pairs (decoding pairs)"
+        )
+    if not config.repairs.shared_slots and job.pairs_per_group > PUBLISHED_PAIRS:
+        raise UserError(
+            f"tag.pairs_per_group is {job.pairs_per_group}, but this network was converted with its {PUBLISHED_PAIRS} "
+            f"published slots; give at most so many, or convert it without --published"
+        )
+    trained = config.picture
+    try:
+        return PictureSize(short_side=job.short_side or trained.short_side, longest=job.longest or trained.longest)
+    except ValueError as error:
+        raise UserError(f"tag.{error}") from error
 
 
 def _identity(job: RelationTagger, sha256: str) -> str:

@@ -552,12 +552,16 @@ def test_what_is_no_relation_tagger_is_refused(tagger: Path, tmp_path: Path) -> 
         open_stage(tmp_path / "nowhere")
     save_tiny_tagger(tmp_path / "parseda", decoding="parseda")
     with pytest.raises(BadInputError, match=r"tag\.model: .* looks for pairs itself \(decoding parseda\)"):
-        make_stage(tmp_path / "parseda")
+        open_stage(tmp_path / "parseda")
     other = shutil.copytree(tagger, tmp_path / "other")
     document = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**document, "schema": "another/1"}))
     with pytest.raises(BadInputError, match="give the folder of a network"):
-        make_stage(other)
+        open_stage(other)
+    short = shutil.copytree(tagger, tmp_path / "short")
+    (short / "model.safetensors").write_bytes((tagger / "model.safetensors").read_bytes()[:-100])
+    with pytest.raises(BadInputError, match=r"tag\.model: .*model\.safetensors: damaged or cut short"):
+        open_stage(short)
 
 
 def test_pictures_have_the_size_of_the_training_unless_the_job_says_otherwise(tagger: Path) -> None:
