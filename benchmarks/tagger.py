@@ -129,6 +129,27 @@ def make_question(rng: np.random.Generator, *, side: int, regions: int, texts: i
     )
 
 
+def print_reading(side: int, num_images: int, *, repeats: int = 10) -> None:
+    """Time what our deformable attention replaces, for one encoder layer."""
+    width = side * 4 // 3
+    shapes = [(-(-side // stride), -(-width // stride)) for stride in (8, 16, 32, 64)]
+    num_pixels = sum(height * width for height, width in shapes)
+    values, locations = torch.randn(num_images, num_pixels, 8, 32), torch.rand(num_images, num_pixels, 8, 4, 4, 2)
+    weights = torch.rand(num_images, num_pixels, 8, 16).softmax(dim=-1).unflatten(-1, (4, 4))
+    seconds: dict[Sampler, list[float]] = {sample_maps: [], sample: []}
+    with torch.inference_mode():
+        for _ in range(repeats):
+            for sampler, times in seconds.items():
+                start = time.perf_counter()
+                sampler(values, shapes, locations, weights)
+                times.append(time.perf_counter() - start)
+    maps, ours = (statistics.median(times) for times in seconds.values())
+    print(
+        f"reading the points of an encoder layer: grid_sample {1000 * maps:.0f} ms, ours {1000 * ours:.0f} ms, "
+        f"ratio {maps / ours:.1f}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=4)
@@ -183,6 +204,7 @@ def main() -> None:
         mean = {part: statistics.median(one[part] for one in rounds) / options.images for part in ("all", *PARTS)}
         rest = mean["all"] - sum(mean[part] for part in PARTS)
         print(f"{name:18}{mean['all']:11.2f}" + "".join(f"{mean[part]:14.3f}" for part in PARTS) + f"{rest:14.3f}")
+    print_reading(side, options.images)
     for name in ("ours", "ours, bfloat16"):
         for other in ("published", "published, our op"):
             ratios = [one["all"] / mine["all"] for one, mine in zip(seconds[other], seconds[name], strict=True)]

@@ -1,4 +1,4 @@
-"""Deformable attention's reading of maps on a CPU, without gradients: about five times as fast as `grid_sample`.
+"""Deformable attention's reading of maps on a CPU, without gradients: several times as fast as `grid_sample`.
 
 A bilinear sample is a weighted sum of four pixels, and a head's answer a weighted sum of its samples: together, of
 4 L P rows of a table. `torch.nn.functional.embedding_bag` adds up weighted rows and keeps nothing in between, while
