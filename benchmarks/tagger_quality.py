@@ -121,13 +121,8 @@ def _parsed(captions: str, count: int, seed: int) -> list[Scene]:
         captioner = open_captioner(GivenCaptions(backend="given"), seed=0)
     else:
         # The dataset's own captions would tell the answers.
-        scenes = [_without_captions(scene) for scene in scenes]
-        captioner = open_captioner(BlipCaptions(backend="blip", model=captions), seed=0)
+        captioner = open_captioner(BlipCaptions(backend="blip", model=captions, keep_given=False), seed=0)
     return _run(open_parser(ParseJob()), _run(captioner, scenes))
-
-
-def _without_captions(scene: Scene) -> Scene:
-    return replace(scene, captions=(), relations=tuple(replace(one, evidence=()) for one in scene.relations))
 
 
 def _run(stage: Stage, scenes: Sequence[Scene]) -> list[Scene]:

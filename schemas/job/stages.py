@@ -37,6 +37,9 @@ class BlipCaptions(JobPart):
     """Captions per picture (RLIPv2: 10)."""
     decoding: Literal["beam", "nucleus"] = "nucleus"
     """`nucleus` samples; `beam` returns the best `per_image` beams (RLIPv2: beam for one caption, nucleus for ten)."""
+    keep_given: bool = True
+    """Whether captions that came with the dataset stay, in front. Without them, human relations lose the words that
+    they were read from."""
     prompt: str = "a picture of"
     """How every caption starts, not kept in its text. BLIP was trained with this one; empty for none."""
     top_p: float = Field(default=0.9, gt=0, le=1)

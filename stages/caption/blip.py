@@ -27,7 +27,7 @@ def open_blip(job: BlipCaptions, *, seed: int) -> "BlipCaptioner":
 
 
 class BlipCaptioner:
-    """Appends `per_image` captions to each scene, most probable first; captions it already has stay.
+    """Appends `per_image` captions to each scene, most probable first; it keeps those that it has, unless told otherwise.
 
     Captions of one picture that read the same are merged, the highest log-probability kept, so a scene can gain fewer.
     What a picture gets is a function of (seed, scene key, picture, model, settings, kind of device): not of its
@@ -85,7 +85,8 @@ class BlipCaptioner:
             # The runtime comes back with half of them; computing with all rows again would not help.
             self._num_rows = (self._num_rows + 1) // 2
             raise
-        return [_with_captions(scene, self._merged(pairs)) for scene, pairs in zip(scenes, found, strict=True)]
+        bare = scenes if self._job.keep_given else [_without_captions(scene) for scene in scenes]
+        return [_with_captions(scene, self._merged(pairs)) for scene, pairs in zip(bare, found, strict=True)]
 
     def _no_pixels(self, scene: Scene) -> Rejected:
         return Rejected(
@@ -120,6 +121,11 @@ class BlipCaptioner:
             )
 
 
+def _without_captions(scene: Scene) -> Scene:
+    """The scene as it would be had its dataset no captions; relations point to none, either."""
+    return replace(scene, captions=(), relations=tuple(replace(one, evidence=()) for one in scene.relations))
+
+
 def _with_captions(scene: Scene, captions: tuple[Caption, ...]) -> Scene:
     """The scene with its new captions, and a repair if it has none at all: every caption of BLIP was empty."""
     scene = replace(scene, captions=scene.captions + captions)
@@ -137,5 +143,5 @@ def _identity(job: BlipCaptions, folder_sha256: str | None) -> str:
         settings += [f"top_p={job.top_p:g}", f"repetition_penalty={job.repetition_penalty:g}"]
     else:
         settings += [f"beams={max(job.num_beams, job.per_image)}"]
-    settings += [f"batch_size={job.batch_size}"]
+    settings += [f"batch_size={job.batch_size}", *([] if job.keep_given else ["given=dropped"])]
     return f"blip/1 {source} {' '.join(settings)}"

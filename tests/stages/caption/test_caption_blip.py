@@ -7,13 +7,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image as Picture
 
-from schemas import Caption, Image, JobError, Rejected, Scene, UserError
+from schemas import Caption, Evidence, Image, JobError, Region, Rejected, Relation, Scene, UserError
 from schemas.job import BlipCaptions, build_job
 from stages.caption import open_captioner
 from stages.contract import Stage
@@ -164,6 +165,18 @@ def test_a_picture_that_blip_says_nothing_of_goes_on_and_says_so(tiny_blip: Path
     assert isinstance(outcome, Scene)
     assert outcome.captions == ()
     assert [(repair.stage, repair.reason) for repair in outcome.provenance.repairs] == [("caption", "no-caption")]
+
+
+def test_given_captions_can_be_dropped_and_with_them_what_points_to_them(tiny_blip: Path) -> None:
+    given = Caption("a man rides a horse", "given")
+    regions = (Region(0, "person", (0, 0, 5, 5)), Region(1, "horse", (2, 2, 9, 9)))
+    human = Relation(0, 1, "ride", "rides", 1.0, "human", evidence=(Evidence(0, (0, 5), (6, 11), (12, 19)),))
+    scene = make_scene(0, captions=(given,), regions=regions, relations=(human,))
+    stage = make_stage(tiny_blip, keep_given=False)
+    (outcome,) = stage.process([scene])
+    assert outcome.relations == (replace(human, evidence=()),)
+    assert outcome.captions == make_stage(tiny_blip).process([make_scene(0)])[0].captions
+    assert stage.identity == f"{make_stage(tiny_blip).identity} given=dropped"
 
 
 def test_given_captions_stay_in_front(tiny_blip: Path) -> None:
