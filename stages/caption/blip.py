@@ -27,7 +27,7 @@ def open_blip(job: BlipCaptions, *, seed: int) -> "BlipCaptioner":
 
 
 class BlipCaptioner:
-    """Appends `per_image` captions to each scene, most probable first; it keeps those that it has, unless told otherwise.
+    """Appends `per_image` captions to each scene, most probable first; it keeps those it has unless told otherwise.
 
     Captions of one picture that read the same are merged, the highest log-probability kept, so a scene can gain fewer.
     What a picture gets is a function of (seed, scene key, picture, model, settings, kind of device): not of its
