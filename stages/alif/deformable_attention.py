@@ -32,7 +32,7 @@ Sampler = Callable[[Tensor, MapShapes, Tensor, Tensor], Tensor]
 def sample(values: Tensor, shapes: MapShapes, locations: Tensor, weights: Tensor) -> Tensor:
     """Read each query's points from the maps and sum them, weighted. Equation 3 of Deformable DETR, inner sums.
 
-    On a CPU, where no gradient is asked for, by `sample_rows`; else by `sample_maps`. They differ in rounding.
+    On a CPU, where no gradient is asked for and nothing is compiled, by `sample_rows`; else by `sample_maps`. They differ in rounding.
 
     A point between pixel centres is interpolated bilinearly. Outside a map everything is zero.
 
@@ -46,7 +46,8 @@ def sample(values: Tensor, shapes: MapShapes, locations: Tensor, weights: Tensor
         (B, Q, H * C), heads side by side, in the type of `values`. Computed in the type of `locations`, as half
         precision cannot tell neighbouring pixels of a large map apart.
     """
-    if values.device.type == "cpu" and not torch.is_grad_enabled():
+    # A compiler melts the steps of `sample_maps` into one, and stumbles over those of `sample_rows`.
+    if values.device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
         return sample_rows(values, shapes, locations, weights)
     return sample_maps(values, shapes, locations, weights)
 

@@ -139,6 +139,14 @@ def test_what_needs_no_gradient_is_computed_another_way_and_is_the_same() -> Non
     assert difference(answer, sample_maps(values, SHAPES, locations, weights)) < 1e-5
 
 
+def test_it_is_one_piece_for_a_compiler() -> None:
+    torch.manual_seed(2)
+    given = (torch.randn(2, PIXELS, 2, 4), SHAPES, torch.rand(2, 5, 2, 2, 3, 2), torch.rand(2, 5, 2, 2, 3))
+    compiled = torch.compile(sample, backend="eager", fullgraph=True)
+    with torch.inference_mode():
+        assert difference(compiled(*given), sample(*given)) < 1e-5
+
+
 @pytest.mark.parametrize("numbers", [2, 4])
 def test_gradients_are_true(attention: MultiScaleDeformableAttention, numbers: int) -> None:
     torch.manual_seed(3)
