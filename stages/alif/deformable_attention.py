@@ -32,7 +32,8 @@ Sampler = Callable[[Tensor, MapShapes, Tensor, Tensor], Tensor]
 def sample(values: Tensor, shapes: MapShapes, locations: Tensor, weights: Tensor) -> Tensor:
     """Read each query's points from the maps and sum them, weighted. Equation 3 of Deformable DETR, inner sums.
 
-    On a CPU, where no gradient is asked for and nothing is compiled, by `sample_rows`; else by `sample_maps`. They differ in rounding.
+    On a CPU, where no gradient is asked for and nothing is compiled, by `sample_rows`; else by `sample_maps`. They
+    differ in rounding.
 
     A point between pixel centres is interpolated bilinearly. Outside a map everything is zero.
 
