@@ -13,17 +13,14 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from schemas import Region, Rejected, Scene
-from schemas.job import BlipCaptions, ParseJob, ScenesDataset
+from tagger_quality import MEASURED_ON, drawn_scenes, run_stage
+
+from schemas import Region, Scene
+from schemas.job import BlipCaptions, ParseJob
 from schemas.vocabulary import canonical_name
 from stages.caption import open_captioner
-from stages.contract import Stage
-from stages.ingest import open_dataset
 from stages.parse import open_parser
 from stages.tag.candidates import with_candidates
-
-MEASURED_ON = 1_000_002
-_CHUNK = 64
 
 Triplet = tuple[str, str, str]
 
@@ -44,22 +41,18 @@ def main() -> None:
     parser.add_argument("--per-image", type=int, default=5, help="captions of each")
     options = parser.parse_args()
 
-    dataset = open_dataset(ScenesDataset(format="scenes", count=options.count, seed=MEASURED_ON), seed=MEASURED_ON)
-    images = dataset.images()
-    given = [scene for scene in dataset.records() if isinstance(scene, Scene)]
+    given = drawn_scenes(options.count, MEASURED_ON)
     truth = [_truth(scene) for scene in given]
     names = sorted({canonical_name(region.name) for scene in given for region in scene.regions})
-    bare = [
-        replace(scene, captions=(), relations=(), image=replace(scene.image, data=images.read(scene.image.name)))
-        for scene in given
-    ]
     print(
         f"{options.count:4} scenes          captions  statements  true of the scene  classes related  relations stated"
     )
     _report("given", _read(given, names), truth)
     for decoding, per_image in (("nucleus", options.per_image), ("beam", 1)):
-        job = BlipCaptions(backend="blip", model=options.model, per_image=per_image, decoding=decoding)
-        read = _read(_run(open_captioner(job, seed=0), bare), names)
+        job = BlipCaptions(
+            backend="blip", model=options.model, per_image=per_image, decoding=decoding, keep_given=False
+        )
+        read = _read(run_stage(open_captioner(job, seed=0), given), names)
         _report(decoding, read, truth)
         _report("  another picture's", [*read[1:], read[0]], truth)
 
@@ -87,7 +80,7 @@ def _truth(scene: Scene) -> set[Triplet]:
 
 
 def _read(captioned: Sequence[Scene], names: Sequence[str]) -> list[Read]:
-    parsed = _run(open_parser(ParseJob()), captioned)
+    parsed = run_stage(open_parser(ParseJob()), captioned)
     return [Read(len(scene.captions), tuple(_stated(scene, names))) for scene in parsed]
 
 
@@ -101,16 +94,6 @@ def _stated(scene: Scene, names: Sequence[str]) -> list[Triplet]:
         for subject in classes[mention.subject][:1]
         for other in classes[mention.object][:1]
     ]
-
-
-def _run(stage: Stage, scenes: Sequence[Scene]) -> list[Scene]:
-    stage.setup()
-    done: list[Scene] = []
-    for start in range(0, len(scenes), _CHUNK):
-        for one in stage.process(scenes[start : start + _CHUNK]):
-            assert not isinstance(one, Rejected), one
-            done.append(one)
-    return done
 
 
 if __name__ == "__main__":

@@ -96,7 +96,9 @@ def main() -> None:
     prior = open_tagger(PriorTagger())
     parts: list[Part] = []
     for backend, stage, blank in (("prior", prior, False), ("tagger", tagger, False), ("blank", tagger, True)):
-        labelled = [_run(stage, [_blank(scene) for scene in scenes] if blank else scenes) for scenes in (tune, measure)]
+        labelled = [
+            run_stage(stage, [_blank(scene) for scene in scenes] if blank else scenes) for scenes in (tune, measure)
+        ]
         for part in ("all", "competing"):
             tuned, measured = ([_part(scene, part) for scene in scenes] for scenes in labelled)
             threshold = _best_threshold(tuned)
@@ -113,19 +115,25 @@ def main() -> None:
 
 def _parsed(captions: str, count: int, seed: int) -> list[Scene]:
     """Scenes with pixels, captions and mentions."""
-    dataset = open_dataset(ScenesDataset(format="scenes", count=count, seed=seed), seed=seed)
-    images = dataset.images()
-    scenes = [scene for scene in dataset.records() if isinstance(scene, Scene)]
-    scenes = [replace(s, image=replace(s.image, data=images.read(s.image.name))) for s in scenes]
+    scenes = drawn_scenes(count, seed)
     if captions == "given":
         captioner = open_captioner(GivenCaptions(backend="given"), seed=0)
     else:
         # The dataset's own captions would tell the answers.
         captioner = open_captioner(BlipCaptions(backend="blip", model=captions, keep_given=False), seed=0)
-    return _run(open_parser(ParseJob()), _run(captioner, scenes))
+    return run_stage(open_parser(ParseJob()), run_stage(captioner, scenes))
 
 
-def _run(stage: Stage, scenes: Sequence[Scene]) -> list[Scene]:
+def drawn_scenes(count: int, seed: int) -> list[Scene]:
+    """Procedural scenes with their pixels, their captions and their truth."""
+    dataset = open_dataset(ScenesDataset(format="scenes", count=count, seed=seed), seed=seed)
+    images = dataset.images()
+    scenes = [scene for scene in dataset.records() if isinstance(scene, Scene)]
+    return [replace(scene, image=replace(scene.image, data=images.read(scene.image.name))) for scene in scenes]
+
+
+def run_stage(stage: Stage, scenes: Sequence[Scene]) -> list[Scene]:
+    """What a stage makes of scenes, none of which it may refuse."""
     stage.setup()
     done: list[Scene] = []
     for start in range(0, len(scenes), _CHUNK):

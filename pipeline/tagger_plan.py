@@ -92,9 +92,10 @@ class TaggerPlan:
         Raises:
             BadInputError: if it is damaged, or is of another training.
         """
-        from stages.alif.training import check_state
+        from stages.alif.training import STATE_SCHEMA
+        from stages.training import check_state
 
-        return check_state(self.state, self.details)
+        return check_state(self.state, self.details, schema=STATE_SCHEMA)
 
     def train(
         self,
@@ -131,9 +132,10 @@ class TaggerPlan:
 
     def load_trained(self) -> "AlifModel":
         """The network of the newest state, in evaluation mode, on the CPU."""
-        from stages.alif.training.state import load_state
+        from stages.alif.training import STATE_SCHEMA
+        from stages.training import load_state
 
-        load_state(self.state, self.model, None, self.details)
+        load_state(self.state, self.model, None, self.details, schema=STATE_SCHEMA)
         self.model.eval()
         return self.model
 

@@ -177,7 +177,8 @@ def open_tokenizer(folder: Path, name: object) -> TextTokenizer:
             special = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
             tokenizer: Any = PreTrainedTokenizerFast(tokenizer_file=str(folder / name), **special)
         else:
-            tokenizer = AutoTokenizer.from_pretrained(name)
+            # Said, because otherwise transformers asks at the terminal whether a tokenizer's own code may run.
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:
         if name == TOKENIZER_FILE:
             raise BadInputError(f"{folder / name}: missing or damaged ({error})") from error

@@ -8,6 +8,7 @@ from stages.training.finite import check_finite
 from stages.training.group import WorkerGroup
 from stages.training.log import TrainingLog
 from stages.training.state import check_state, load_state, save_state
+from stages.training.step import apply_gradients
 from stages.training.stream import EndlessOrder, made_ahead
 from stages.training.words import frequent_words
 
@@ -17,6 +18,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingLog",
     "WorkerGroup",
+    "apply_gradients",
     "check_finite",
     "check_state",
     "frequent_words",

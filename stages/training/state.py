@@ -84,6 +84,8 @@ def check_state(folder: Path, identity: Mapping[str, Any], *, schema: str) -> in
         raise BadInputError(f"{path}: damaged ({error}); remove the folder {folder} and train anew") from error
     if not isinstance(document, dict) or document.get("schema") != schema:
         raise BadInputError(f"{path}: schema is not {schema!r}; remove the folder {folder} and train anew")
+    if type(document.get("step")) is not int or not isinstance(document.get("identity"), dict):
+        raise BadInputError(f"{path}: damaged (no step or no identity); remove the folder {folder} and train anew")
     then, now = _flat(document["identity"]), _flat(identity)
     if differing := [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]:
         key = differing[0]
@@ -91,7 +93,8 @@ def check_state(folder: Path, identity: Mapping[str, Any], *, schema: str) -> in
             f"{folder}: is of a training with {key} {then.get(key, 'missing')}, now it is {now.get(key, 'missing')}; "
             f"go on with the old value, or give another output"
         )
-    return int(document["step"])
+    step: int = document["step"]
+    return step
 
 
 def load_state(

@@ -4,22 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from pipeline.train_tagger import train_tagger
 from schemas import BadInputError, UserError
 from stages.alif.checkpoint import checkpoint_sha256, load_checkpoint
+from stages.threads import one_thread
 
 SMALL = {"steps": 3, "batch_size": 2, "short_side": 48, "save_every": 2, "report_every": 1}
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def alone():
     """The order of sums, and so the last bit, depends on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_thread():
+        yield
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from stages.alif.training.samples import (
     labelled_picture,
     predicates_of,
 )
-from stages.alif.training.state import check_state
-from stages.alif.training.train import train
+from stages.alif.training.train import STATE_SCHEMA, train
 from stages.training import TrainingConfig
 
 __all__ = [
     "NO_OBJECTS",
+    "STATE_SCHEMA",
     "BatchConfig",
     "LabelledPicture",
     "ReadPicture",
@@ -23,7 +23,6 @@ __all__ = [
     "TextCounts",
     "TrainingConfig",
     "all_labelled",
-    "check_state",
     "labelled_picture",
     "predicates_of",
     "train",

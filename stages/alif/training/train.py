@@ -19,8 +19,18 @@ from stages.alif.model import AlifModel
 from stages.alif.tagger import decode_pairs
 from stages.alif.text_encoder import Tokenize
 from stages.alif.training.batches import TaggerBatch, TaggerBatches
-from stages.alif.training.state import load_state, save_state
-from stages.training import TrainingConfig, TrainingLog, WorkerGroup, check_finite, seed_of_step
+from stages.training import (
+    TrainingConfig,
+    TrainingLog,
+    WorkerGroup,
+    apply_gradients,
+    check_finite,
+    load_state,
+    save_state,
+    seed_of_step,
+)
+
+STATE_SCHEMA = "relmill.alif-training/1"
 
 _SHOWN = {
     "loss": "loss {:.3f}",
@@ -57,7 +67,7 @@ def train(
         tokenize: its tokenizer.
         batches: what to learn from.
         config: how long and how fast.
-        state: folder of the states, see `state.py`; those of another `identity` are refused.
+        state: folder of the states, see `stages/training/state.py`; those of another `identity` are refused.
         identity: what makes it this training, plain JSON values.
         metrics: JSON lines, one every `report_every` steps: means over the steps since the last line, or since going
             on. Lines of steps that are done again are dropped.
@@ -79,7 +89,7 @@ def train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
     loss = TaggerLoss(LossConfig(predicate_target="hard"))
-    start = load_state(state, model, optimizer, identity)
+    start = load_state(state, model, optimizer, identity, schema=STATE_SCHEMA)
     _check_same_start(state, group.each(start, device))
     group.take_first(model.state_dict().values())
     log = TrainingLog(metrics, config.report_every, report, shown=_SHOWN, start=start) if group.is_first else None
@@ -104,22 +114,17 @@ def train(
             if costs is not None:
                 costs.total.backward()
             group.sum_gradients(trained)
-            norm = float(torch.nn.utils.clip_grad_norm_(trained, config.max_gradient_norm))
-            check_finite("length of the gradient", norm, step)
-            rate = config.learning_rate_at(step)
-            for param_group in optimizer.param_groups:
-                param_group["lr"] = rate
-            optimizer.step()
+            seen |= apply_gradients(trained, optimizer, config, step)
 
             if log is not None:
                 log.add(
                     step + 1,
-                    seen | {"gradient_norm": norm, "learning_rate": rate},
+                    seen,
                     num_pictures=total.num_pictures,
                     num_unreadable=total.num_unreadable,
                 )
             if group.is_first and ((step + 1) % config.save_every == 0 or step + 1 == config.steps):
-                save_state(state, step + 1, model, optimizer, identity)
+                save_state(state, step + 1, model, optimizer, identity, schema=STATE_SCHEMA)
     model.cpu().eval()
     return model
 

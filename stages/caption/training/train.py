@@ -14,7 +14,15 @@ import torch
 
 from stages.caption.training.batches import CaptionBatches
 from stages.caption.training.loss import caption_loss
-from stages.training import TrainingConfig, TrainingLog, check_finite, load_state, save_state, seed_of_step
+from stages.training import (
+    TrainingConfig,
+    TrainingLog,
+    apply_gradients,
+    check_finite,
+    load_state,
+    save_state,
+    seed_of_step,
+)
 
 STATE_SCHEMA = "relmill.captioner-state/1"
 _SHOWN = {"loss": "loss {:.3f}"}
@@ -95,14 +103,7 @@ def train(
             check_finite("loss", loss, step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(trained, config.max_gradient_norm)
-            check_finite("length of the gradient", norm, step)
-            rate = config.learning_rate_at(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
-
-            figures = {"loss": float(loss.detach()), "gradient_norm": float(norm), "learning_rate": rate}
+            figures = {"loss": float(loss.detach()), **apply_gradients(trained, optimizer, config, step)}
             log.add(step + 1, figures, num_pictures=len(batch.keys), num_unreadable=batch.num_unreadable)
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
                 save_state(state, step + 1, captioner, optimizer, identity, schema=STATE_SCHEMA)

@@ -395,6 +395,12 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BadInputError, match=r"step-00000001.*damaged"):
             run(tmp_path, steps=1)
         path.write_bytes(whole)
+    document = json.loads(whole)
+    for missing in ("step", "identity"):
+        path.write_text(json.dumps({key: value for key, value in document.items() if key != missing}))
+        with pytest.raises(BadInputError, match=r"state\.json: damaged"):
+            run(tmp_path, steps=1)
+    path.write_bytes(whole)
     run(tmp_path, steps=1)
 
 
