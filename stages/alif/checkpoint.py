@@ -111,7 +111,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         state = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise _damaged(folder, error) from error
-    model = build_model(config)
+    try:
+        model = build_model(config)
+    except RuntimeError as error:  # PyTorch has no memory for what the configuration asks for
+        problem = str(error).splitlines()[0]
+        raise BadInputError(f"{folder / _CONFIG}: no network of these sizes can be made ({problem})") from error
     fill(model, state, where=str(weights))
     tokenizer = open_tokenizer(folder, document.get("tokenizer"))
     return Checkpoint(config, model.eval(), tokenizer, tokenizer.unknown_token)

@@ -558,6 +558,10 @@ def test_what_is_no_relation_tagger_is_refused(tagger: Path, tmp_path: Path) -> 
     (other / "config.json").write_text(json.dumps({**document, "schema": "another/1"}))
     with pytest.raises(BadInputError, match="give the folder of a network"):
         open_stage(other)
+    document["network"]["text"]["vocab_size"] = 10**13
+    (other / "config.json").write_text(json.dumps(document))
+    with pytest.raises(BadInputError, match=r"config\.json: no network of these sizes can be made \(.*memory"):
+        make_stage(other)
     short = shutil.copytree(tagger, tmp_path / "short")
     (short / "model.safetensors").write_bytes((tagger / "model.safetensors").read_bytes()[:-100])
     with pytest.raises(BadInputError, match=r"tag\.model: .*model\.safetensors: damaged or cut short"):
