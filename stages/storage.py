@@ -73,6 +73,22 @@ class Folder:
             data: bytes = self._fs.cat_file(self._at(name), start=start, end=end)
             return data
 
+    def local_path(self, name: str) -> Path:
+        """Where a file of a local folder lies."""
+        assert self.is_local, self.url
+        return Path(self._at(name))
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Copy a file to a local path, without holding it in memory.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            PermissionError: if it may not be read.
+            TransientError: on any other fault of the store, or of the local disk.
+        """
+        with _translated_reads(self.path(name)):
+            self._fs.get_file(self._at(name), str(target))
+
     def exists(self, name: str) -> bool:
         """Whether the file is there now; listings cached by the client are not believed."""
         self._fs.invalidate_cache()

@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 from blip_made import save_tiny_blip
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, so that a red main can be looked into; `pytest --hypothesis-profile=explore` draws new
+# ones. How long an example takes is the machine's affair.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

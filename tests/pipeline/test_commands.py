@@ -174,12 +174,12 @@ def test_repair_removes_only_what_no_commit_names_and_is_old(make):
 
 
 def test_an_estimate_touches_nothing_and_has_an_interval(make):
-    prepared = make(stages=[Slow(0.002), Relate()], num=60, unit_size=10)
+    prepared = make(stages=[Slow(0.02), Relate()], num=60, unit_size=10)
     projection = estimate(prepared, num_units=3)
     assert projection.sampled_records == 30
     slow = next(stage for stage in projection.stages if stage.stage == "parse")
     assert slow.low_s <= slow.total_s <= slow.high_s
-    assert slow.total_s >= 60 * 0.002
+    assert slow.total_s >= 60 * 0.02
     assert projection.slowest is slow
     assert projection.gpu_hours == (0, 0, 0)
     assert CommitLog(prepared.folder).length() == 0

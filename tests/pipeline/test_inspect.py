@@ -260,7 +260,7 @@ def test_json_that_is_no_scene_is_named(tmp_path: Path, data: bytes) -> None:
         inspect_output(str(path))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_flipped_bytes_end_in_our_errors_only(output: Folder, tmp_path: Path, data: st.DataObject) -> None:
     whole = bytearray(shard_of(output).read_bytes()[:6000])
@@ -301,7 +301,7 @@ hostile_scenes = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scene=hostile_scenes)
 def test_any_valid_record_can_be_drawn_and_shown(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Ids that nothing has, spans outside captions, boxes inside out: legal JSON, so it must not stop a reader."""

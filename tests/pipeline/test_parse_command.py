@@ -126,7 +126,7 @@ def test_ctrl_c_ends_everything_quickly_and_quietly(many):
         start = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 10
     assert process.returncode == 130
     assert stderr == b""
     assert not any(worker.is_running() for worker in workers)

@@ -179,7 +179,7 @@ def test_the_module_is_light_until_it_draws_and_never_loads_pyplot(tmp_path):
 
 
 @given(POINTS, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_binned_means_hold_every_class_once_in_any_order(points, chance):
     means = binned_means(points)
     assert means == binned_means(chance.sample(points, len(points)))

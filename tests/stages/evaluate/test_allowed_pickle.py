@@ -194,7 +194,7 @@ def test_what_an_allowed_name_is_misused_for_is_refused(tmp_path: Path, data: by
         load_pickle(written(tmp_path, data))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_file_that_is_cut_short_or_damaged_is_bad_input_or_loads(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -44,7 +44,7 @@ def test_in_file_order_equal_scores_are_ranked_as_given():
     assert curve([0.5, 0.5], [False, True], 1, ties="file_order").average_precision("all_points") == 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=12), st.randoms(use_true_random=False))
 def test_order_changes_nothing(rows, random):
     mixed = random.sample(rows, len(rows))

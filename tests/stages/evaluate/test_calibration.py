@@ -100,7 +100,7 @@ def test_at_least_one_bin_is_asked_for():
 labelled = st.lists(st.tuples(st.sampled_from([i / 16 for i in range(17)]), st.booleans()), min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labelled, st.integers(1, 12), st.sampled_from(BINNINGS), st.randoms(use_true_random=False))
 def test_the_table_adds_up_and_no_order_matters(labels, num_bins, binning, random):
     scores, hits = arrays(*labels)
@@ -118,7 +118,7 @@ def test_the_table_adds_up_and_no_order_matters(labels, num_bins, binning, rando
     assert reliability(*arrays(*labels), num_bins=num_bins, binning=binning) == table
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 12))
 def test_bins_of_equal_mass_differ_by_one_label_where_all_scores_differ(scores, num_bins):
     counts = np.bincount(bin_numbers(np.array(sorted(scores)), num_bins=num_bins, binning="mass"), minlength=num_bins)

@@ -32,7 +32,7 @@ from stages.evaluate.hicodet import CORRECTED, OFFICIAL, PRESETS, RLIPV2, HicoCo
 from stages.evaluate.hicodet_classes import hico_classes
 
 IMAGES = st.lists(st.tuples(truths(), predictions()), min_size=1, max_size=3)
-SETTINGS = settings(max_examples=40, deadline=None)
+SETTINGS = settings(max_examples=40)
 
 
 def scored(images, conventions=OFFICIAL, split="full"):

@@ -46,7 +46,7 @@ def test_a_zero_shot_set_leaves_out_its_unseen_interactions_and_nothing_else(spl
 
 
 @given(st.lists(NUMBERS, max_size=20).map(tuple), st.sampled_from(ZERO_SHOT))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_stays_keeps_its_order_and_what_is_no_interaction_stays(numbers, split):
     places = seen_relations(TrainingImage("1.jpg", numbers), split)
     assert list(places) == sorted(set(places))
@@ -65,14 +65,14 @@ def test_unseen_objects_are_hidden_with_all_their_verbs():
 
 
 @given(images_of(COMMON), st.integers(0, 3), st.integers(1, 100), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_subset_does_not_depend_on_the_order_of_the_images(images, seed, percent, random):
     shuffled = random.sample(images, len(images))
     assert drawn_or_refused(shuffled, percent, seed) == drawn_or_refused(images, percent, seed)
 
 
 @given(images_of(COMMON), st.integers(0, 3), st.integers(1, 100))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_subset_has_its_size_every_verb_and_object_and_only_whole_images_with_relations(images, seed, percent):
     usable = {image.name: image for image in images if image.takes_part}
     try:
@@ -85,7 +85,7 @@ def test_a_subset_has_its_size_every_verb_and_object_and_only_whole_images_with_
 
 
 @given(images_of(COMMON, least=10), st.integers(0, 3), st.integers(1, 100), st.integers(1, 100))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_smaller_subset_is_part_of_the_larger(images, seed, one, other):
     try:
         smaller, larger = (few_shot_names(images, percent=size, seed=seed) for size in sorted((one, other)))
@@ -124,7 +124,7 @@ def test_a_seed_or_percentage_out_of_range_is_refused(percent, seed, message):
 
 
 @given(images_of(NUMBERS))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_instances_are_counted_by_relation_and_what_is_no_interaction_is_not(images):
     counts = num_instances(images)
     assert counts.shape == (600,)

@@ -249,7 +249,7 @@ def built(many: Sequence[Sequence[Relation]]) -> list[Scene]:
     return [scene(f"made-{i}", *one) for i, one in enumerate(many)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes, st.randoms(use_true_random=False), st.sampled_from([None, SPOKEN]))
 def test_no_order_of_scenes_relations_or_regions_changes_anything(many, random, conventions):
     expected = measured(built(many), conventions)
@@ -263,7 +263,7 @@ def test_no_order_of_scenes_relations_or_regions_changes_anything(many, random, 
     assert expected_matched == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes)
 def test_labels_that_repeat_the_humans_are_perfect(many):
     perfect = [
@@ -281,7 +281,7 @@ def test_labels_that_repeat_the_humans_are_perfect(many):
             assert values == (1, 1, 1, 1) or (not score.num_scenes and set(values) == {None})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes, st.data())
 def test_duplicates_count_once(many, data):
     expected = measured(built(many)).to_json()
@@ -291,7 +291,7 @@ def test_duplicates_count_once(many, data):
     assert measured(built(many)).to_json() == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes)
 def test_a_scaling_of_scores_that_keeps_their_order_leaves_the_ranking_as_it_is(many):
     def ranking(score: QualityScore) -> list[Any]:
@@ -301,7 +301,7 @@ def test_a_scaling_of_scores_that_keeps_their_order_leaves_the_ranking_as_it_is(
     assert ranking(measured(built(squared))) == ranking(measured(built(many)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes, st.integers(0, 16), st.sampled_from([None, SPOKEN]))
 def test_a_false_positive_more_never_raises_precision_or_average_precision(many, score, conventions):
     def figures(many: Sequence[Sequence[Relation]]) -> tuple[float, float]:
@@ -313,7 +313,7 @@ def test_a_false_positive_more_never_raises_precision_or_average_precision(many,
     assert np.all(np.array(figures(more)) <= np.array(figures(many)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scenes, st.sampled_from([None, SPOKEN]))
 def test_rows_add_up_and_intervals_hold_their_figures(many, conventions):
     score = measured(built(many), conventions)
@@ -330,7 +330,7 @@ def test_rows_add_up_and_intervals_hold_their_figures(many, conventions):
                 assert 0 <= estimate.interval[0] <= estimate.value <= estimate.interval[1] <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=30), st.integers(0, 5))
 def test_the_average_precision_of_all_labels_is_that_of_the_benchmarks(labels, num_missed):
     ranked = [

@@ -29,7 +29,7 @@ from stages.evaluate.openimages_triplets import TripletConventions, TripletEvalu
 SPACE = LabelSpace(("cat", "dog", "man"), ("on", "by", "eats"))
 CAT, DOG, MAN = range(3)
 ON, BY, EATS = range(3)
-SETTINGS = settings(max_examples=40, deadline=None)
+SETTINGS = settings(max_examples=40)
 SAVED = [OFFICIAL, CORRECTED, TRIPLET_OFFICIAL, TRIPLET_CORRECTED]
 
 LEFT, RIGHT, FAR, FARTHER = [0, 0, 9, 9], [20, 0, 29, 9], [500, 500, 509, 509], [520, 500, 529, 509]
@@ -544,7 +544,7 @@ def jittered_pictures(seed):
 @pytest.mark.parametrize("matches", ["by_stale_position", "by_phrase"])
 @pytest.mark.parametrize("nms", ["pair_and_phrase", "none"])
 @given(seed=st.integers(0, 10**6), top=st.sampled_from([7, 100]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_triplet_evaluator_agrees_with_plain_loops(nms, matches, seed, top):
     pictures = jittered_pictures(seed)
     if not any(len(truth.relations) for truth, _ in pictures):

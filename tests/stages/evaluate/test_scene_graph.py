@@ -25,7 +25,7 @@ from stages.evaluate.scene_graph import (
 SPACE = LabelSpace(("cat", "dog", "man"), ("on", "by", "eats"))
 CAT, DOG, MAN = range(3)
 ON, BY, EATS = range(3)
-SETTINGS = settings(max_examples=40, deadline=None)
+SETTINGS = settings(max_examples=40)
 SAVED = list(PRESETS.values())
 
 LEFT, RIGHT, FAR, FARTHER = [0, 0, 9, 9], [20, 0, 29, 9], [500, 500, 509, 509], [520, 500, 529, 509]
@@ -346,7 +346,7 @@ def plain_recalls(pictures, *, mode, constraint, known):
 
 @pytest.mark.parametrize("mode", ["sgdet", "sgcls", "predcls", "phrdet"])
 @given(pictures=graphs(modes=True), data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_evaluator_agrees_with_plain_loops(mode, pictures, data):
     known = data.draw(st.sets(st.tuples(*[st.integers(0, 2)] * 3), max_size=8))
     seed = data.draw(st.integers(0, 1000))

@@ -263,7 +263,7 @@ def test_conventions_are_chosen_by_name() -> None:
 
 
 @BOTH
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(split=images())
 def test_the_truth_predicted_scores_1(split: list[Image], conventions: VCocoConventions) -> None:
     perfect = []
@@ -278,7 +278,7 @@ def test_the_truth_predicted_scores_1(split: list[Image], conventions: VCocoConv
 
 
 @BOTH
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(split=images(), data=st.data())
 def test_the_order_of_images_and_of_people_changes_nothing(
     split: list[Image], data: st.DataObject, conventions: VCocoConventions
@@ -290,7 +290,7 @@ def test_the_order_of_images_and_of_people_changes_nothing(
 
 
 @BOTH
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(split=images(), eighths=st.integers(0, 8), role=st.sampled_from([FAR, ZEROS, NOTHING]))
 def test_a_false_positive_more_never_raises_ap(
     split: list[Image], eighths: int, role: list[float], conventions: VCocoConventions
@@ -306,7 +306,7 @@ def test_a_false_positive_more_never_raises_ap(
 
 
 @BOTH
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(split=images())
 def test_predictions_made_twice_find_nothing_more(split: list[Image], conventions: VCocoConventions) -> None:
     twice = [(one, choose(prediction, [*range(len(prediction.people))] * 2)) for one, prediction in split]
@@ -316,7 +316,7 @@ def test_predictions_made_twice_find_nothing_more(split: list[Image], convention
 
 
 @BOTH
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(split=images())
 def test_only_the_order_of_the_scores_matters(split: list[Image], conventions: VCocoConventions) -> None:
     rescaled = []

@@ -59,7 +59,6 @@ PARTS = st.lists(
 
 
 @given(parts=PARTS, shuffle=st.randoms(use_true_random=False))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_spool_groups_and_sorts_whatever_the_order_of_insertion(parts: list[Any], shuffle: Any) -> None:
     def through_spool(some: list[Any]) -> list[tuple[str, list[tuple[int, str]]]]:
         with Spool() as spool:
@@ -109,7 +108,7 @@ JSON = st.recursive(
 
 
 @given(items=st.lists(JSON, max_size=12), others=JSON, indent=st.sampled_from([None, 0, 3]), ascii_=st.booleans())
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_stream_reads_what_json_reads_through_any_window(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, items: list[Any], others: Any, indent: int | None, ascii_: bool
 ) -> None:
@@ -128,7 +127,7 @@ def test_stream_reads_what_json_reads_through_any_window(
 
 
 @given(cut=st.integers(0, 10_000), window=st.sampled_from([7, 100, 1 << 20]))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_stream_cut_anywhere_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int, window: int
 ) -> None:

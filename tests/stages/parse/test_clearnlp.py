@@ -467,7 +467,7 @@ def docs(draw: st.DrawFn) -> Doc:
     return Doc(VOCAB, words, heads=heads, deps=[draw(label) for _ in words], pos=pos)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(docs())
 def test_any_tree_becomes_a_tree_of_universal_labels(doc: Doc) -> None:
     heads, labels = universal_heads_and_labels(doc)
@@ -482,7 +482,7 @@ def test_any_tree_becomes_a_tree_of_universal_labels(doc: Doc) -> None:
     assert set(labels) <= set(UNIVERSAL.split())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(docs())
 def test_no_tree_is_too_wrong_for_the_rules(doc: Doc) -> None:
     extract(tree_of(doc))

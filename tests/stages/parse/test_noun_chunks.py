@@ -139,7 +139,7 @@ def docs(draw: st.DrawFn) -> Doc:
     return Doc(NLP.vocab, ["x"] * size, heads=heads, deps=deps, pos=pos)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(docs())
 def test_on_any_tree_phrases_are_in_order_apart_and_begin_well(doc: Doc) -> None:
     last = 0

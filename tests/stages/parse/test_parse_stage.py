@@ -61,14 +61,14 @@ def check_spans(text: str) -> Parse:
     return parse
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.tuples(*(st.sampled_from(words) for words in (SUBJECTS, VERBS, OBJECTS, TAILS))))
 def test_spans_of_captions_read_words(parts: tuple[str, str, str, str]) -> None:
     subject, verb, object_, tail = parts
     check_spans(f"{subject} {verb} {object_}{tail}")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.text(max_size=80)
     | st.lists(

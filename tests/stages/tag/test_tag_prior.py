@@ -45,7 +45,7 @@ RIDERS = fitted(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     BOXES, BOXES, st.sampled_from(["person", "horse", "woman", "spoon"]), st.sampled_from(["person", "horse", "fork"])
 )

@@ -305,7 +305,7 @@ def changed(value, path, new):
     return copy
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([hoi_list, arrays, triplets, coco]), st.data())
 def test_whatever_stands_in_a_file_is_read_or_told(tmp_path, make, data):
     document = make()

@@ -1,0 +1,17 @@
+"""Training samples from committed shards, in an order that can be told beforehand, also while labelling goes on."""
+
+from stages.stream.dataset import Damaged, SceneStream, StreamConfig
+from stages.stream.loader import StreamBatch, StreamLoader, Tail
+from stages.stream.sample import Sample
+from stages.stream.source import SourceConfig
+
+__all__ = [
+    "Damaged",
+    "Sample",
+    "SceneStream",
+    "SourceConfig",
+    "StreamBatch",
+    "StreamConfig",
+    "StreamLoader",
+    "Tail",
+]

@@ -1,0 +1,232 @@
+"""The stream as a dataset: positions in, samples out. Any process that has the configuration can answer."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from schemas import BadInputError, UserError
+from stages.storage import Folder
+from stages.stream.mixture import Mixture
+from stages.stream.sample import DamagedError, Sample, ShardReader, whole_shard_error
+from stages.stream.shard_files import ShardCache
+from stages.stream.shard_index import IndexCache
+from stages.stream.shard_log import ShardLog, vocabulary_of
+from stages.stream.source import Source, SourceConfig
+
+Damaged = Literal["raise", "substitute"]
+"""What becomes of a sample whose checksum is wrong: an error, or the next sound one of its window in its place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """What to read, and in which order: the same for all ranks and workers."""
+
+    sources: tuple[SourceConfig, ...]
+    seed: int = 0
+    """Of the order. Two sources have different orders, also if they are the same output."""
+    epochs: int | None = None
+    """After how often reading every scene the stream ends; only with one source. None: never."""
+    damaged: Damaged = "raise"
+    mixed_vocabularies: bool = False
+    """Take sources whose class names differ. What one of them does not say of another one's classes is then unknown."""
+    cache: Path | None = None
+    """Folder for copies of remote shards; by default `relmill/shards` in the user's cache folder."""
+    cache_bytes: int = 16 * 2**30
+    """Of all copies together."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise UserError("sources is empty; name at least one output")
+        if self.epochs is not None and (self.epochs < 1 or len(self.sources) > 1):
+            raise UserError(
+                f"epochs is {self.epochs} with {len(self.sources)} sources; give a number of at least 1 with one "
+                f"source, and none with several, which have epochs of different lengths"
+            )
+        if self.cache_bytes < 1:
+            raise UserError(f"cache_bytes is {self.cache_bytes}; give a number of at least 1")
+
+
+class SceneStream:
+    """An endless sequence of samples, or one of some epochs, read by position.
+
+    What stands at a position is a function of the seed and of the logs. It waits for commits that a position needs.
+
+    Usage::
+
+        stream = SceneStream(StreamConfig(sources=(SourceConfig(output="out/demo"),), epochs=1))
+        stream.read([0, 1, 2])[0].scene()
+    """
+
+    def __init__(self, config: StreamConfig) -> None:
+        """Take the configuration; files are opened by the process that reads."""
+        self.config = config
+        self._mixture = Mixture([source.weight for source in config.sources])
+        self._opened: _Opened | None = None
+
+    def __reduce__(self) -> tuple[type["SceneStream"], tuple[StreamConfig]]:
+        return SceneStream, (self.config,)
+
+    def open(self) -> "SceneStream":
+        """Open the outputs now, so that what is wrong with one is told before anything else is done.
+
+        Raises:
+            BadInputError: if one is not an output, is empty or incomplete and not followed, or of a newer version, or
+                if their class names differ.
+        """
+        self._here()
+        return self
+
+    def read(self, positions: Sequence[int], *, pixels: bool = True) -> list[Sample]:
+        """The samples at some positions, in order; fewer if the stream ends before, none if it has ended.
+
+        Args:
+            positions: rising.
+            pixels: whether the pictures are read, too.
+
+        Raises:
+            UserError: if a followed output had no commit for too long.
+            BadInputError: if a shard is missing or is not what was committed, or a sample is damaged.
+        """
+        opened = self._here()
+        wanted = np.asarray(positions[: self.num_before_end(positions)], dtype=np.int64)
+        sources, numbers = self._mixture.sources(wanted)
+        samples: list[Sample | None] = [None] * len(wanted)
+        for source in np.unique(sources).tolist():
+            places = np.flatnonzero(sources == source)
+            shards, rows = opened.sources[source].locate(numbers[places])
+            for place, number, shard, row in zip(
+                places.tolist(), numbers[places].tolist(), shards.tolist(), rows.tolist(), strict=True
+            ):
+                samples[place] = self._sample(int(wanted[place]), source, number, (shard, row), pixels=pixels)
+        return [sample for sample in samples if sample is not None]
+
+    def num_before_end(self, positions: Sequence[int]) -> int:
+        """How many of some rising positions come before the end of the stream; waits until that is known.
+
+        Raises:
+            UserError: as `read`.
+        """
+        kept = len(positions)
+        if self.config.epochs is not None:  # there is one source then, whose numbers are the positions
+            source = self._here().sources[0]
+            while kept and source.window(int(positions[kept - 1])).epoch >= self.config.epochs:
+                kept -= 1
+        return kept
+
+    def num_samples(self) -> int | None:
+        """Samples until the stream ends; None if it never does, or if that is not known yet."""
+        if self.config.epochs is None:
+            return None
+        of_epoch = self._here().sources[0].num_in_epoch()
+        return None if of_epoch is None else of_epoch * self.config.epochs
+
+    def logs_at(self, position: int) -> list[tuple[str, int, str]]:
+        """Of each source, what the order of all samples before a position rests on.
+
+        Returns:
+            Output, number of entries of its log, and their digest.
+        """
+        found = []
+        for source, given in zip(self._here().sources, self._mixture.given(position), strict=True):
+            length = source.log_length(given)
+            found.append((source.log.folder.url, length, source.log.digest(length)))
+        return found
+
+    def check_log(self, source: int, length: int, digest: str) -> None:
+        """Refuse an output whose log does not begin with those entries.
+
+        Raises:
+            BadInputError: naming the output.
+        """
+        log = self._here().sources[source].log
+        log.poll()
+        if log.length < length or log.digest(length) != digest:
+            raise BadInputError(
+                f"{log.folder}: its log is not the one that was read before (of its first {length} entries some are "
+                f"missing or different). Restore that output, or begin anew"
+            )
+
+    def close(self) -> None:
+        """Close all files of this process; reading opens them again."""
+        if self._opened is not None:
+            for reader in self._opened.readers:
+                reader.close()
+            self._opened = None
+
+    def _here(self) -> "_Opened":
+        # A forked worker must not go on with its parent's connections and half-read logs.
+        if self._opened is None or self._opened.process != os.getpid():
+            self._opened = _Opened.of(self.config)
+        return self._opened
+
+    def _sample(self, position: int, source: int, number: int, place: tuple[int, int], *, pixels: bool) -> Sample:
+        opened = self._here()
+        try:
+            return self._read(opened, position, source, place, pixels=pixels, is_substitute=False)
+        except DamagedError as error:
+            shard = opened.sources[source].log.shards[place[0]]
+            if whole := whole_shard_error(opened.sources[source].log.folder, shard):
+                raise whole from error
+            if self.config.damaged == "raise":
+                raise BadInputError(
+                    f"{error}; restore the shard, or let the next sound scene take its place (damaged: substitute)"
+                ) from error
+            for other in opened.sources[source].substitutes(number):
+                shards, rows = opened.sources[source].locate(np.array([other]))
+                found = int(shards[0]), int(rows[0])
+                try:
+                    return self._read(opened, position, source, found, pixels=pixels, is_substitute=True)
+                except DamagedError:
+                    continue
+            raise BadInputError(f"{error}, as is every other scene near it; restore the output") from error
+
+    @staticmethod
+    def _read(
+        opened: "_Opened", position: int, source: int, place: tuple[int, int], *, pixels: bool, is_substitute: bool
+    ) -> Sample:
+        shard = opened.sources[source].log.shards[place[0]]
+        index = opened.indexes[source].get(shard)
+        content = opened.readers[source].read(shard, index, place[1], pixels=pixels)
+        return Sample(position, source, index.keys[place[1]].as_py(), is_substitute, *content)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What one process has open."""
+
+    process: int
+    sources: list[Source]
+    indexes: list[IndexCache]
+    readers: list[ShardReader]
+
+    @classmethod
+    def of(cls, config: StreamConfig) -> "_Opened":
+        cache = ShardCache(config.cache or _default_cache(), config.cache_bytes)
+        opened = cls(os.getpid(), [], [], [])
+        vocabularies = []
+        for number, source in enumerate(config.sources):
+            folder = Folder(source.output)
+            vocabularies.append(vocabulary_of(folder, timeout_s=source.timeout_s if source.follow else 0))
+            log = ShardLog(folder, timeout_s=source.timeout_s)
+            if not source.follow:
+                log.check_complete()
+            # A batch may reach from one window into the next.
+            indexes = IndexCache(folder, most=2 * source.window_shards)
+            opened.sources.append(Source(source, log, indexes, (config.seed, number)))
+            opened.indexes.append(indexes)
+            opened.readers.append(ShardReader(folder, cache, num_open=2 * min(source.window_shards, 64)))
+        if not config.mixed_vocabularies and len(set(vocabularies)) > 1:
+            other = next(i for i, vocabulary in enumerate(vocabularies) if vocabulary != vocabularies[0])
+            raise BadInputError(
+                f"{config.sources[0].output} and {config.sources[other].output} have different class names (see their "
+                f"vocabulary.json). Label both with the same classes, or allow it with mixed_vocabularies"
+            )
+        return opened
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "relmill" / "shards"

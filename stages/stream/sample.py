@@ -1,0 +1,129 @@
+"""A scene as it lies in a shard, and reading it."""
+
+import os
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from schemas import BadInputError, Scene, scene_from_json
+from stages.storage import Folder
+from stages.stream.shard_files import ShardCache, check_sha256, open_local
+from stages.stream.shard_index import ShardIndex
+from stages.stream.shard_log import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The bytes of a scene, neither decoded nor parsed, and where it stands in the stream."""
+
+    position: int
+    """In the stream, from 0."""
+    source: int
+    """Which of the stream's sources it is of."""
+    key: str
+    """Of the scene."""
+    is_substitute: bool
+    """Whether it stands here for a damaged one."""
+    content: bytes
+    """Of the shard, from the first byte of its picture to the last one of its JSON. One piece, never copied."""
+    image_length: int
+    """Bytes of the picture; 0 if there is none."""
+    json_start: int
+
+    @property
+    def image(self) -> memoryview | None:
+        """The encoded picture; None in an output without pixels, or if it was not asked for."""
+        return memoryview(self.content)[: self.image_length] if self.image_length else None
+
+    @property
+    def json(self) -> memoryview:
+        """The JSON of the scene."""
+        return memoryview(self.content)[self.json_start :]
+
+    def scene(self) -> Scene:
+        """The scene with its picture.
+
+        Raises:
+            BadInputError: if it is of another schema version; names the scene and the field.
+        """
+        try:
+            scene = scene_from_json(bytes(self.json))
+        except BadInputError as error:
+            raise BadInputError(f"{self.key}: {error}") from error
+        image = self.image
+        return scene if image is None else replace(scene, image=replace(scene.image, data=bytes(image)))
+
+
+class DamagedError(Exception):
+    """A member of a shard does not have the checksum that its index records."""
+
+
+class ShardReader:
+    """Reads scenes of one output by offset: one `pread` a scene, checksums always."""
+
+    def __init__(self, folder: Folder, cache: ShardCache, *, num_open: int) -> None:
+        """
+        Args:
+            folder: of the output.
+            cache: for shards of a remote output; local ones are read where they are.
+            num_open: files kept open, at least 1.
+        """
+        self._folder = folder
+        self._cache = cache
+        self._num_open = num_open
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def read(self, shard: Shard, index: ShardIndex, row: int, *, pixels: bool) -> tuple[bytes, int, int]:
+        """Content, length of the picture and start of the JSON, as in `Sample`.
+
+        Raises:
+            DamagedError: if a checksum is not that of the index.
+            BadInputError: if the shard is missing, or has another size.
+        """
+        image_offset, image_length, image_crc32, offset, length, crc32 = index.places[row].tolist()
+        if not pixels or image_offset < 0:
+            image_offset, image_length = offset, 0
+        descriptor = self._descriptor(shard)
+        content = os.pread(descriptor, offset + length - image_offset, image_offset)
+        json_start = offset - image_offset
+        view = memoryview(content)
+        if image_length and zlib.crc32(view[:image_length]) != image_crc32:
+            raise self._damaged(shard, index, row, "picture", image_offset)
+        if zlib.crc32(view[json_start:]) != crc32:
+            raise self._damaged(shard, index, row, "JSON", offset)
+        return content, image_length, json_start
+
+    def close(self) -> None:
+        """Close all files; reading opens them again."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _descriptor(self, shard: Shard) -> int:
+        name = shard.tar.name
+        if name not in self._open:
+            while len(self._open) >= self._num_open:
+                os.close(self._open.popitem(last=False)[1])
+            local = self._folder.is_local
+            self._open[name] = (
+                open_local(self._folder, shard.tar) if local else self._cache.open(self._folder, shard.tar)
+            )
+        self._open.move_to_end(name)
+        return self._open[name]
+
+    def _damaged(self, shard: Shard, index: ShardIndex, row: int, what: str, offset: int) -> DamagedError:
+        return DamagedError(
+            f"{self._folder.path(shard.tar.name)}: {what} of {index.keys[row].as_py()} at byte {offset} is damaged "
+            f"(crc32)"
+        )
+
+
+def whole_shard_error(folder: Folder, shard: Shard) -> BadInputError | None:
+    """If a local shard is not the committed one, the error that says so; for use when a part of it is damaged."""
+    if not folder.is_local:
+        return None
+    try:
+        check_sha256(Path(folder.local_path(shard.tar.name)), folder, shard.tar)
+    except BadInputError as error:
+        return error
+    return None

@@ -1,0 +1,146 @@
+"""Local files of committed shards: the output's own, or copies of remote ones in a cache with a bound."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from schemas import BadInputError, StorageError
+from schemas.commit import FileEntry
+from stages.storage import Folder
+
+_CHUNK = 1 << 20
+
+
+class ShardCache:
+    """Copies of remote shards in a local folder, which any number of processes share.
+
+    A shard is called after its sha256, which was checked before it got its name, so a copy is never of other content
+    and never a part. What was used longest ago goes first. A reader that has a copy open keeps it: on POSIX systems an
+    unlinked file lives until it is closed, so up to `num_open` copies of each process may lie beyond the bound.
+    """
+
+    def __init__(self, path: Path, most_bytes: int) -> None:
+        """
+        Args:
+            path: made if need be; holds nothing else.
+            most_bytes: of all copies together. A shard that is larger is still copied, alone.
+        """
+        self._path = path
+        self._most_bytes = most_bytes
+
+    def open(self, folder: Folder, shard: FileEntry) -> int:
+        """A file descriptor of a copy, which the caller closes.
+
+        Raises:
+            BadInputError: if the shard is missing, or not what was committed.
+            StorageError: if the copy cannot be written.
+            TransientError: if the store cannot be reached.
+        """
+        copy = self._path / f"{shard.sha256}.tar"
+        try:
+            with self._locked(shard):
+                with contextlib.suppress(FileNotFoundError):
+                    return self._opened(copy)
+                self._fetch(folder, shard, copy)
+                descriptor = self._opened(copy)
+            self._evict(copy)
+        except OSError as error:
+            raise StorageError(f"{self._path}: a shard cannot be kept here: {error}; free some space") from error
+        return descriptor
+
+    def _opened(self, copy: Path) -> int:
+        descriptor = os.open(copy, os.O_RDONLY)
+        os.utime(descriptor)  # the time of use, by which copies are chosen to go
+        return descriptor
+
+    def _fetch(self, folder: Folder, shard: FileEntry, copy: Path) -> None:
+        part = self._path / f".{uuid.uuid4().hex}.part"
+        try:
+            _fetch(folder, shard, part)
+            check_sha256(part, folder, shard)
+            os.replace(part, copy)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _evict(self, newest: Path) -> None:
+        with self._lock("evict"):
+            copies = []
+            for path in self._path.glob("*.tar"):
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.stat()
+                    copies.append((status.st_mtime_ns, path.name, status.st_size, path))
+            total = sum(size for _, _, size, _ in copies)
+            for _, _, size, path in sorted(copies):
+                if total > self._most_bytes and path != newest:
+                    path.unlink(missing_ok=True)
+                    total -= size
+
+    def _locked(self, shard: FileEntry) -> contextlib.AbstractContextManager[None]:
+        # Two workers that want the same shard at once: one copies it, the other waits. Few locks serve all shards.
+        return self._lock(f"shard-{shard.sha256[:1]}")
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        self._path.mkdir(parents=True, exist_ok=True)
+        with open(self._path / f".{name}.lock", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it with the file, also of a killed process
+            yield
+
+
+def open_local(folder: Folder, shard: FileEntry) -> int:
+    """A file descriptor of a shard on this machine, which the caller closes.
+
+    Its size is checked here and each member's checksum when it is read; a digest of all would cost a second reading.
+
+    Raises:
+        BadInputError: if it is missing, or not as long as was committed.
+    """
+    path = folder.local_path(shard.name)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise _missing(folder, shard) from error
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise StorageError(f"{path}: {error}; raise the limit of open files (ulimit -n)") from error
+        raise BadInputError(f"{path}: cannot be read: {error}") from error
+    size = os.fstat(descriptor).st_size
+    if size != shard.bytes:
+        os.close(descriptor)
+        raise BadInputError(f"{path}: {size} bytes, its commit says {shard.bytes}; restore the file")
+    return descriptor
+
+
+def check_sha256(path: Path, folder: Folder, shard: FileEntry) -> None:
+    """Refuse a file that is not what was committed.
+
+    Raises:
+        BadInputError: naming both digests.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != shard.sha256:
+        raise BadInputError(
+            f"{folder.path(shard.name)}: sha256 is {found}, its commit says {shard.sha256}; restore the file"
+        )
+
+
+def _fetch(folder: Folder, shard: FileEntry, target: Path) -> None:
+    try:
+        size = folder.info(shard.name)["size"]
+        if size != shard.bytes:
+            raise BadInputError(
+                f"{folder.path(shard.name)}: {size} bytes, its commit says {shard.bytes}; restore the file"
+            )
+        folder.fetch(shard.name, target)
+    except FileNotFoundError as error:
+        raise _missing(folder, shard) from error
+
+
+def _missing(folder: Folder, shard: FileEntry) -> BadInputError:
+    return BadInputError(f"{folder.path(shard.name)}: named by a commit, but missing; restore it, or label anew")

@@ -1,0 +1,121 @@
+"""The shards of one output as its commit log names them, also while it grows."""
+
+import hashlib
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from schemas import BadInputError, UserError
+from schemas.commit import FileEntry
+from stages.pack import CommitLog, read_dataset_file
+from stages.storage import Folder
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A committed shard."""
+
+    tar: FileEntry
+    index: FileEntry
+    num_scenes: int
+    log_length: int
+    """Entries of the log up to and with the one that names this shard."""
+
+
+class ShardLog:
+    """The shards that an output has so far, in the order of their commits."""
+
+    def __init__(self, folder: Folder, *, timeout_s: float) -> None:
+        """
+        Args:
+            folder: of the output.
+            timeout_s: how long to wait for the next commit of a run that is not complete.
+        """
+        self.folder = folder
+        self.shards: list[Shard] = []
+        self.sealed = False
+        """Whether nothing more will come."""
+        self._timeout_s = timeout_s
+        self._log = CommitLog(folder)
+        # Digest of the log's first k entries, for every k: each from the one before it.
+        self._digests = [hashlib.sha256(b"relmill.log").hexdigest()]
+
+    @property
+    def length(self) -> int:
+        """Entries seen so far, also those without a shard."""
+        return len(self._digests) - 1
+
+    def poll(self) -> bool:
+        """Take in the entries that came since; whether there were any.
+
+        Raises:
+            BadInputError: if an entry is damaged, or of a version that this reader does not know.
+        """
+        before = self.length
+        while not self.sealed and (entry := self._log.read(self.length)) is not None:
+            digest = hashlib.sha256(self._digests[-1].encode() + entry.to_json()).hexdigest()
+            self._digests.append(digest)
+            self.sealed = entry.sealed
+            if entry.shard is not None and entry.index is not None:
+                self.shards.append(Shard(entry.shard, entry.index, entry.counts.written, self.length))
+        return self.length > before
+
+    def wait(self, enough: Callable[[], bool]) -> None:
+        """Wait until `enough()` holds or the log is sealed.
+
+        Raises:
+            UserError: if nothing was committed for `timeout_s`.
+            BadInputError: as `poll`.
+        """
+        self.poll()
+        since = time.monotonic()
+        while not (self.sealed or enough()):
+            if time.monotonic() - since > self._timeout_s:
+                raise UserError(
+                    f"{self.folder}: no commit for {self._timeout_s:g} s after {self.length} entries of its log, "
+                    f"and it is not complete. Let `relmill label` run on, then start this again; it goes on"
+                )
+            parent = multiprocessing.parent_process()
+            if parent is not None and not parent.is_alive():
+                raise SystemExit  # whoever would take what we read is gone
+            time.sleep(_POLL_S)
+            if self.poll():
+                since = time.monotonic()
+
+    def digest(self, length: int) -> str:
+        """Digest of the first `length` entries, which must have been seen."""
+        return self._digests[length]
+
+    def check_complete(self) -> None:
+        """Refuse a log to which something may still be added.
+
+        Raises:
+            BadInputError: naming how long it is, and what to do.
+        """
+        self.poll()
+        if self.sealed:
+            return
+        if not self.length:
+            raise BadInputError(
+                f"{self.folder}: has no commits, so it has no scenes; run `relmill label`, or read it with `follow` "
+                f"while that runs"
+            )
+        raise BadInputError(
+            f"{self.folder}: is not complete (its log has {self.length} entries and no seal). Finish `relmill label` "
+            f"(with `--seal` if scenes are dead that you do not want), or read it with `follow`"
+        )
+
+
+def vocabulary_of(folder: Folder, *, timeout_s: float) -> str:
+    """Digest of the class names of an output; waits for a run that has just begun.
+
+    Raises:
+        BadInputError: if it is not an output folder.
+    """
+    until = time.monotonic() + timeout_s
+    while not folder.exists("dataset.json") and time.monotonic() < until:
+        time.sleep(_POLL_S)
+    return str(read_dataset_file(folder).get("vocabulary_sha256"))
