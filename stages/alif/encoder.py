@@ -1,5 +1,7 @@
 """ALIF, the encoder of RLIPv2: image and texts are encoded together, and meet before every second vision layer.
 
+For comparison the same parts can be wired as a late fusion, where image and texts meet after both are encoded.
+
 Source: RLIPv2, "Asymmetric Language-Image Fusion"; published as `RLIPv2_DeformableTransformerEncoder` and
 `DeformableTransformerEncoderLayer` in `models/deformable_transformer.py`, and `RobertaLayer` in
 `models/modeling_roberta.py`. Written anew.
@@ -9,6 +11,7 @@ E language width, K fusions. Pixels lie level after level, row after row, the fi
 """
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,15 @@ from torch.nn import functional
 
 from stages.alif.deformable_attention import MapShapes, MultiScaleDeformableAttention
 from stages.alif.fusion import BidirectionalFusion, Gate
+
+FusionPlace = Literal["between", "after"]
+"""Where image and texts meet.
+
+- `between`: before vision layers, as ALIF has it.
+- `after`: behind all vision and language layers, as in RLIP and MDETR (late fusion). With no vision layer behind that
+  carries what was fused to the other levels, all levels take part. The parts are the same, and so are their weights in
+  number: the two differ in nothing but the order.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +52,7 @@ class EncoderConfig:
 
     fusion_interval: int = 2
     """A fusion and a language layer stand before every vision layer whose number is a multiple of this, 0 included."""
+    fusion_place: FusionPlace = "between"
     fusion_width: int = 2048
     """Width at which pixels and texts are matched."""
     fusion_heads: int = 8
@@ -55,6 +68,8 @@ class EncoderConfig:
     """Of RoBERTa as released. Its configuration class has another default, 1e-12."""
 
     def __post_init__(self) -> None:
+        if self.fusion_place not in get_args(FusionPlace):
+            raise ValueError(f"fusion_place is {self.fusion_place!r}; give one of {', '.join(get_args(FusionPlace))}")
         for whole, part in (
             ("num_layers", "fusion_interval"),
             ("width", "num_heads"),
@@ -159,6 +174,7 @@ class AlifEncoder(nn.Module):  # type: ignore[misc]
         self.fusions = nn.ModuleList(_fusion(config, published=published) for _ in range(config.num_fusions))
         self.language_layers = nn.ModuleList(_language_layer(config) for _ in range(config.num_fusions))
         self.fusion_interval = config.fusion_interval
+        self.fusion_place = config.fusion_place
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -198,13 +214,24 @@ class AlifEncoder(nn.Module):  # type: ignore[misc]
             language_padding: (B, T) bool, true on padding.
 
         Returns:
-            The memory (B, S, D), and the language after each language layer (K, B, T, E).
+            The memory (B, S, D), and the language after each language layer (K, B, T, E); in a late fusion after each
+            fusion.
         """
         reference_points = encoder_reference_points(shapes, valid_ratios)
-        coarsest = _coarsest(shapes)
-        coarse_padding = None if vision_padding is None else vision_padding[:, coarsest]
         language_bias = None if language_padding is None else _attention_bias(language_padding, language.dtype)
         states = []
+        if self.fusion_place == "after":
+            for layer in self.vision_layers:
+                vision = layer(vision, position, reference_points, shapes, vision_padding)
+            for layer in self.language_layers:
+                language = layer(language, language_bias)
+            for fusion in self.fusions:
+                vision, language = fusion(vision, position, language, vision_padding, language_padding)
+                states.append(language)
+            return vision, torch.stack(states)
+
+        coarsest = _coarsest(shapes)
+        coarse_padding = None if vision_padding is None else vision_padding[:, coarsest]
         for number, layer in enumerate(self.vision_layers):
             if number % self.fusion_interval == 0:
                 fusion = number // self.fusion_interval

@@ -1,4 +1,4 @@
-"""What RLIPv2 learns from: the losses of detecting pairs and of tagging given pairs, and relational pseudo-labels.
+"""What RLIPv2 learns from: the losses of detecting pairs and of tagging given pairs.
 
 Letters: B images; Q pair queries of an image; N labelled pairs of an image, different for each; K pairs of the batch
 for which a query answers; O entity texts, of which the last is "no objects"; R relation texts; D width of a text.
@@ -9,13 +9,13 @@ What each loss is divided by:
 
 - entity: the mean over all queries, where one without a pair counts `no_object_weight`;
 - boxes: the number of pairs in the batch, at least 1;
-- predicate: the number of entries in the batch whose target is above 0, at least 1, as in CornerNet.
+- predicate: the number of known entries in the batch whose target is above 0, at least 1, as in CornerNet.
 
 So an image without pairs leaves the box losses alone, adds its queries to the sum of the predicate loss but not to
 what that is divided by, and joins the mean of the entity loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple, get_args
 
@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stages.alif.boxes import boxes_cxcywh_to_xyxy, generalized_iou
+from stages.alif.focal_losses import corner_focal_loss, quality_focal_loss
 from stages.alif.matcher import (
     HungarianMatcher,
     Match,
@@ -34,6 +35,10 @@ from stages.alif.matcher import (
     check_same_sizes,
     object_in_image,
 )
+from stages.alif.unknown_pairs import UnknownPairs, on_unknown_pairs
+
+_NOT_ASKED = -100
+"""In place of a class: counts in no loss."""
 
 PredicateTarget = Literal["pseudo_quality", "quality", "hard"]
 """What a matched query is to answer for a predicate.
@@ -45,6 +50,11 @@ PredicateTarget = Literal["pseudo_quality", "quality", "hard"]
 The box quality of a pair is (GIoU + 1) / 2 of the worse of its two boxes, between 0 and 1 (the relational quality
 labels of RLIP, Yuan et al., NeurIPS 2022).
 """
+
+
+def _alone(divisors: Tensor) -> Tensor:
+    """What the losses of one process alone are divided by."""
+    return divisors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +140,7 @@ class LossReport:
 
 @dataclass(frozen=True)
 class BoxCounts:
-    """What the box losses are divided by, each () and at least 1."""
+    """How many boxes there are to compare, each ()."""
 
     pairs: Tensor
     objects: Tensor
@@ -138,11 +148,15 @@ class BoxCounts:
 
     @classmethod
     def of(cls, targets: Sequence[PairTargets], device: torch.device | str = "cpu") -> "BoxCounts":
-        """Counted over one batch. Where several processes train together, give their mean to the loss instead."""
+        """Counted over some images."""
         in_image = [object_in_image(target.object_boxes_cxcywh).sum() for target in targets]
         pairs = torch.tensor(sum(len(target) for target in targets), device=device)
         objects = torch.stack(in_image).sum() if in_image else torch.tensor(0)
-        return cls(pairs.clamp(min=1), objects.to(device).clamp(min=1))
+        return cls(pairs, objects.to(device))
+
+    def at_least_one(self) -> "BoxCounts":
+        """What box losses are divided by."""
+        return BoxCounts(self.pairs.clamp(min=1), self.objects.clamp(min=1))
 
 
 @dataclass(frozen=True)
@@ -205,7 +219,8 @@ class PairLoss:
         targets: Sequence[PairTargets],
         *,
         pseudo_labels: Tensor | None = None,
-        counts: BoxCounts | None = None,
+        unknown_pairs: Sequence[UnknownPairs] | None = None,
+        share: Callable[[Tensor], Tensor] = _alone,
     ) -> LossReport:
         """Compare what the decoder layers say with the labels.
 
@@ -214,13 +229,16 @@ class PairLoss:
             targets: one for each image; none, or none with a pair, is fine.
             pseudo_labels: (N of all images together, R) from `relational_pseudo_labels`, pairs in the order of
                 `targets`. Needed if `predicate_target` is `pseudo_quality`, refused if not.
-            counts: what to divide box losses by; by default counted over `targets`.
+            unknown_pairs: one for each image. A query without a labelled pair that is on an unknown one is not asked
+                for its classes, nor for the predicates that may hold there. None: all such queries are wrong, as
+                published.
+            share: gets what the losses are divided by, `num_divisors` numbers of this process, and returns what they
+                are over all processes that share the batch, whose losses and gradients then add up.
         """
         check_same_sizes(layers[-1], targets)
         layers = [layer.at_least_float32() for layer in layers]
         labels = _one_after_another(targets, layers[-1])
         pseudo_labels = self._checked(pseudo_labels, labels)
-        counts = counts or BoxCounts.of(targets, layers[-1].subject_logits.device)
         sizes = [len(target) for target in targets]
 
         # All layers are matched in one go: one wait for the device instead of one for each layer.
@@ -228,23 +246,47 @@ class PairLoss:
             found = self.matcher(PairPredictions.joined(layers), list(targets) * len(layers))
         matches = tuple(tuple(found[i * len(sizes) : (i + 1) * len(sizes)]) for i in range(len(layers)))
 
-        losses = []
+        questions = []
         for layer, match in zip(layers, matches, strict=True):
             couples = _couples(match, sizes, layer)
-            subjects = _for_every_query(layer.subject_logits, labels.subject_labels, couples)
-            objects = _for_every_query(layer.object_logits, labels.object_labels, couples)
+            predicates, known = self._predicates_asked(layer, labels, couples, match, pseudo_labels)
+            left_out = _left_out(layer, couples, known, unknown_pairs)
+            subjects = _for_every_query(layer.subject_logits, labels.subject_labels, couples, left_out)
+            objects = _for_every_query(layer.object_logits, labels.object_labels, couples, left_out)
+            questions.append(_Questions(couples, subjects, objects, predicates, known))
+        own = [each.divisors(layer, self.config) for each, layer in zip(questions, layers, strict=True)]
+        counts = BoxCounts.of(targets, layers[-1].subject_logits.device)
+        shared = share(torch.cat([torch.stack((counts.pairs, counts.objects)).to(own[0]), *own]))
+        counts = BoxCounts(shared[0], shared[1])
+
+        losses = []
+        for layer, each, divisors in zip(layers, questions, shared[2:].view(-1, 3), strict=True):
             weight = self.config.no_object_weight
+            focal_loss = corner_focal_loss if self.config.predicate_target == "hard" else quality_focal_loss
             losses.append(
                 LayerLosses(
-                    entity=entity_loss(layer.subject_logits, subjects, no_object_weight=weight)
-                    + entity_loss(layer.object_logits, objects, no_object_weight=weight),
-                    predicate=self._predicate_loss(layer, labels, couples, match, pseudo_labels),
-                    **_box_losses(layer, labels, couples, counts, published=self.config.published),
-                    **_class_errors(layer, labels, couples),
+                    entity=entity_loss(
+                        layer.subject_logits, each.subjects, no_object_weight=weight, total_weight=divisors[0]
+                    )
+                    + entity_loss(layer.object_logits, each.objects, no_object_weight=weight, total_weight=divisors[1]),
+                    predicate=focal_loss(
+                        layer.predicate_logits,
+                        each.predicates,
+                        known=each.known,
+                        num_positives=divisors[2],
+                        published=self.config.published,
+                    ),
+                    **_box_losses(layer, labels, each.couples, counts.at_least_one(), published=self.config.published),
+                    **_class_errors(layer, labels, each.couples),
                     cardinality_error=_cardinality_error(layer.object_logits, sizes),
                 )
             )
         return _report(losses, matches, self.config)
+
+    @staticmethod
+    def num_divisors(num_layers: int) -> int:
+        """How many numbers the processes share in one call; one without images adds so many zeros."""
+        return 2 + 3 * num_layers
 
     def _checked(self, pseudo_labels: Tensor | None, labels: PairLabels) -> Tensor | None:
         if (pseudo_labels is not None) != (self.config.predicate_target == "pseudo_quality"):
@@ -263,14 +305,15 @@ class PairLoss:
         pseudo_labels = pseudo_labels.to(labels.predicate_labels.dtype)
         return pseudo_labels if self.config.published else pseudo_labels.detach()
 
-    def _predicate_loss(
+    def _predicates_asked(
         self,
         layer: PairPredictions,
         labels: PairLabels,
         couples: "_Couples",
         match: Sequence[Match],
         pseudo_labels: Tensor | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
+        """(B, Q, R) what each query is to answer, and (B, Q, R) whether that is known."""
         matched = labels.predicate_labels[couples.rows]
         if self.config.predicate_target != "hard":
             rows = couples.rows
@@ -284,8 +327,7 @@ class PairLoss:
         targets = torch.zeros_like(layer.predicate_logits).index_put((couples.images, couples.queries), matched)
         known = torch.ones_like(targets, dtype=torch.bool)
         known[couples.images, couples.queries] = labels.known_predicates[couples.rows]
-        focal_loss = corner_focal_loss if self.config.predicate_target == "hard" else quality_focal_loss
-        return focal_loss(layer.predicate_logits, targets, known=known, published=self.config.published)
+        return targets, known
 
     def _box_quality(self, layer: PairPredictions, labels: PairLabels, couples: "_Couples") -> Tensor:
         """(K,) how well both boxes fit. It is a target, so it has no gradient."""
@@ -341,7 +383,7 @@ class TaggerLoss:
             raise ValueError(f"an image has {max(sizes)} pairs, but there are {num_slots} slots; give it in parts")
         labels = _one_after_another(targets, layers[-1])
         counts = counts or TaggerCounts.of(targets, layers[-1].subject_logits, self.config)
-        boxes = BoxCounts(counts.pairs.clamp(min=1), counts.objects.clamp(min=1))
+        boxes = BoxCounts(counts.pairs, counts.objects).at_least_one()
         slots = torch.arange(num_slots, device=layers[-1].subject_logits.device)
         match = tuple(Match(slots[:size], slots[:size]) for size in sizes)
         couples = _couples(match, sizes, layers[-1])
@@ -388,14 +430,14 @@ def entity_loss(
 
     Args:
         logits: (..., O)
-        labels: (...)
+        labels: (...); -100 where nothing is asked.
         no_object_weight: of the last class.
         total_weight: what to divide by; by default the weights of `labels`, added.
     """
     weights = _class_weights(logits, no_object_weight)
     flat = labels.flatten()
-    loss = functional.cross_entropy(logits.flatten(0, -2), flat, weights, reduction="sum")
-    total_weight = weights[flat].sum() if total_weight is None else total_weight
+    loss = functional.cross_entropy(logits.flatten(0, -2), flat, weights, reduction="sum", ignore_index=_NOT_ASKED)
+    total_weight = weights[flat[flat != _NOT_ASKED]].sum() if total_weight is None else total_weight
     return loss / total_weight.clamp(min=torch.finfo(logits.dtype).tiny)
 
 
@@ -406,78 +448,6 @@ def _class_weights(logits: Tensor, no_object_weight: float) -> Tensor:
     return weights
 
 
-def quality_focal_loss(
-    logits: Tensor, targets: Tensor, *, known: Tensor | None = None, published: bool = False
-) -> Tensor:
-    """() focal loss for targets between 0 and 1: |y - p|^2 BCE(p, y), summed, divided by the number of y > 0.
-
-    Quality focal loss of Li et al., "Generalized Focal Loss", NeurIPS 2020, with beta 2; published `_soft_neg_loss`.
-
-    Args:
-        logits: (...) before the sigmoid that gives p.
-        targets: (...) y.
-        known: (...) bool; False leaves an entry out. By default all count.
-        published: cut p to [1e-6, 1 - 1e-6], which caps the loss of an entry and ends its gradient there.
-    """
-    log_yes, log_no = _log_probabilities(logits, published=published)
-    entries = (targets - log_yes.exp()).square() * -(targets * log_yes + (1 - targets) * log_no)
-    return _sum_per_positive(entries, targets > 0, known)
-
-
-def corner_focal_loss(
-    logits: Tensor,
-    targets: Tensor,
-    *,
-    known: Tensor | None = None,
-    num_positives: Tensor | None = None,
-    published: bool = False,
-) -> Tensor:
-    """() focal loss for targets 0 or 1, summed, divided by the number of ones.
-
-    -(1 - p)^2 log p where y is 1, else -(1 - y)^4 p^2 log(1 - p): Law and Deng, "CornerNet", ECCV 2018, equation 1;
-    published `_neg_loss`. Arguments as in `quality_focal_loss`; `num_positives`, if given, is to be divided by.
-    """
-    log_yes, log_no = _log_probabilities(logits, published=published)
-    positive = targets == 1
-    if_positive = log_no.exp().square() * -log_yes
-    if_negative = (1 - targets) ** 4 * log_yes.exp().square() * -log_no
-    return _sum_per_positive(torch.where(positive, if_positive, if_negative), positive, known, num_positives)
-
-
-def relational_pseudo_labels(
-    text_features: Tensor, predicate_labels: Tensor, *, threshold: float = 0.3, published: bool = False
-) -> Tensor:
-    """How far other predicates hold too, since their text is close to that of a labelled one; for pre-training.
-
-    The similarity of text r to text g is (greatest distance of any text to g) - (distance of r to g), Euclidean. It is
-    added up over the labelled predicates g of a pair and divided by the pair's greatest sum. What is labelled, or not
-    above `threshold`, becomes 0. (Relational pseudo-labels of RLIP, Yuan et al., NeurIPS 2022; published in
-    `RLIP_ParSeDA.forward`, mode "online", and in `RLIP_ParSe.forward`.)
-
-    Args:
-        text_features: (R, D) of the relation texts, as the text encoder gives them, before fusion with the image.
-        predicate_labels: (N, R), 1 where a predicate is labelled, else 0.
-        threshold: similarity below which, or at which, nothing is assumed.
-        published: hand on the gradient to `text_features`, which lets the text encoder move the targets, and let a
-            pair without predicates become not-a-number, where 0 is right.
-
-    Returns:
-        (N, R) between 0 and 1. Another order of the texts gives another order of the columns, and no more.
-    """
-    with torch.autocast(text_features.device.type, enabled=False), torch.set_grad_enabled(published):
-        features = text_features if text_features.dtype == torch.float64 else text_features.float()
-        distance = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
-        labels = predicate_labels.to(distance.dtype)
-        if not distance.numel():  # without texts there is no greatest distance
-            return torch.zeros_like(labels)
-        similarity = distance.amax(-1, keepdim=True) - distance
-        summed = labels @ similarity
-        greatest = summed.amax(-1, keepdim=True)
-        share = summed / (greatest if published else torch.where(greatest > 0, greatest, 1.0))
-        share = share.masked_fill(labels.bool(), 0.0)
-        return share * (share > threshold)
-
-
 class _Couples(NamedTuple):
     """The K pairs of the batch that have a query; all are (K,) int64."""
 
@@ -485,6 +455,27 @@ class _Couples(NamedTuple):
     queries: Tensor
     rows: Tensor
     """Number of the pair, counted through the whole batch."""
+
+
+class _Questions(NamedTuple):
+    """What every query of a decoder layer is to answer."""
+
+    couples: _Couples
+    subjects: Tensor
+    """(B, Q) class, or `_NOT_ASKED`."""
+    objects: Tensor
+    """(B, Q) likewise."""
+    predicates: Tensor
+    """(B, Q, R) between 0 and 1."""
+    known: Tensor
+    """(B, Q, R) bool."""
+
+    def divisors(self, layer: PairPredictions, config: LossConfig) -> Tensor:
+        """(3,) weights of all subjects' classes, of all objects' classes, and predicates that hold."""
+        weights = _class_weights(layer.subject_logits, config.no_object_weight)
+        positive = self.predicates == 1 if config.predicate_target == "hard" else self.predicates > 0
+        sums = [weights[classes[classes != _NOT_ASKED]].sum() for classes in (self.subjects, self.objects)]
+        return torch.stack((*sums, (positive & self.known).sum().to(weights)))
 
 
 def _couples(matches: Sequence[Match], sizes: Sequence[int], like: PairPredictions) -> _Couples:
@@ -516,9 +507,24 @@ def _one_after_another(targets: Sequence[PairTargets], like: PairPredictions) ->
     return PairLabels(*(torch.cat(list(same)) for same in each)).floats_as(like.subject_logits.dtype)
 
 
-def _for_every_query(logits: Tensor, labels: Tensor, couples: _Couples) -> Tensor:
+def _left_out(
+    layer: PairPredictions, couples: _Couples, known: Tensor, images: Sequence[UnknownPairs] | None
+) -> Tensor | None:
+    """(B, Q) queries without a pair that are on an unknown one; predicates that may hold there become unknown."""
+    if images is None:
+        return None
+    left_out = on_unknown_pairs(layer, images)
+    left_out[couples.images, couples.queries] = False
+    may_hold = torch.stack([image.predicates for image in images]) if images else known[:, 0]
+    known &= ~(left_out[:, :, None] & may_hold[:, None, :])
+    return left_out
+
+
+def _for_every_query(logits: Tensor, labels: Tensor, couples: _Couples, left_out: Tensor | None) -> Tensor:
     """(B, Q) the label of the pair for which a query answers, else "no objects"."""
     classes = torch.full(logits.shape[:2], logits.shape[-1] - 1, dtype=torch.int64, device=logits.device)
+    if left_out is not None:
+        classes[left_out] = _NOT_ASKED
     return classes.index_put((couples.images, couples.queries), labels[couples.rows])
 
 
@@ -566,24 +572,6 @@ def _cardinality_error(object_logits: Tensor, sizes: Sequence[int]) -> Tensor:
     num_found = (object_logits.argmax(-1) != object_logits.shape[-1] - 1).sum(-1)
     num_pairs = torch.tensor(sizes, dtype=num_found.dtype, device=num_found.device)
     return (num_found - num_pairs).abs().sum() / max(len(sizes), 1)
-
-
-def _log_probabilities(logits: Tensor, *, published: bool) -> tuple[Tensor, Tensor]:
-    """log p and log(1 - p) of p = sigmoid(logits), exact for every logit."""
-    if published:
-        probability = logits.sigmoid().clamp(1e-6, 1 - 1e-6)
-        return probability.log(), (1 - probability).log()
-    return functional.logsigmoid(logits), functional.logsigmoid(-logits)
-
-
-def _sum_per_positive(
-    entries: Tensor, positive: Tensor, known: Tensor | None, num_positives: Tensor | None = None
-) -> Tensor:
-    """() sum of the entries that are known, divided by how many of these are positive, at least 1."""
-    if known is not None:
-        entries, positive = entries * known, positive & known
-    num_positives = positive.sum() if num_positives is None else num_positives
-    return entries.sum() / num_positives.clamp(min=1)
 
 
 def _report(losses: Sequence[LayerLosses], matches: tuple[tuple[Match, ...], ...], config: LossConfig) -> LossReport:

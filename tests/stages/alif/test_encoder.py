@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from parity_made import difference, fixtures, load, one_file, spec_values, tensors
 from torch import Tensor
 
-from stages.alif.encoder import AlifEncoder, EncoderConfig, encoder_reference_points
+from stages.alif.encoder import AlifEncoder, EncoderConfig, FusionPlace, encoder_reference_points
 from stages.alif.published_encoder import NAMES
 
 TINY = EncoderConfig(
@@ -28,10 +29,10 @@ SHAPES = [(4, 6), (2, 3)]
 PIXELS = 30
 
 
-def tiny(*, published: bool = False, seed: int = 5) -> AlifEncoder:
+def tiny(*, published: bool = False, seed: int = 5, place: FusionPlace = "between") -> AlifEncoder:
     """An encoder of two levels, every weight random, in float64."""
     torch.manual_seed(seed)
-    encoder = AlifEncoder(TINY, published=published).double().eval()
+    encoder = AlifEncoder(replace(TINY, fusion_place=place), published=published).double().eval()
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.copy_(torch.randn_like(parameter))
@@ -96,9 +97,10 @@ def test_reference_points_are_pixel_centres_on_every_level() -> None:
     ]
 
 
-def test_padding_changes_nothing_elsewhere() -> None:
+@pytest.mark.parametrize("place", ["between", "after"])
+def test_padding_changes_nothing_elsewhere(place: FusionPlace) -> None:
     """A batch of a large and a small image with few texts gives what each gives alone, at the places that count."""
-    encoder = tiny()
+    encoder = tiny(place=place)
     vision, position, language = inputs()
     small = [(2, 4), (1, 2)]  # in the upper left of the maps of the second image
     valid = [torch.zeros(height, width, dtype=torch.bool) for height, width in SHAPES]
@@ -128,8 +130,9 @@ def test_padding_changes_nothing_elsewhere() -> None:
     assert difference(states[:, 1:, [0, 2, 3]], second_states) < 1e-10
 
 
-def test_the_order_of_the_texts_changes_only_the_order_of_the_answer() -> None:
-    encoder = tiny()
+@pytest.mark.parametrize("place", ["between", "after"])
+def test_the_order_of_the_texts_changes_only_the_order_of_the_answer(place: FusionPlace) -> None:
+    encoder = tiny(place=place)
     vision, position, language = inputs()
     order = torch.tensor([3, 0, 4, 2, 1])
 
@@ -156,6 +159,25 @@ def test_only_the_coarsest_level_meets_the_texts() -> None:
     assert difference(memory, other_memory) > 0.1
 
 
+def test_in_a_late_fusion_all_levels_meet_the_texts_and_no_layer_comes_behind() -> None:
+    """The same weights, in another order: what the last fusion says is what comes out."""
+    late = tiny(place="after")
+    assert late.state_dict().keys() == tiny().state_dict().keys()
+    vision, position, language = inputs()
+    memory, states = late(vision, position, language, shapes=SHAPES, valid_ratios=whole(2))
+    other_memory, other_states = late(vision, position, language + 1, shapes=SHAPES, valid_ratios=whole(2))
+    assert bool(((memory - other_memory).abs().amax(-1) > 1e-6).all()), "every pixel of every level"
+    assert states.shape == other_states.shape == (2, 2, 5, 6)
+    with torch.no_grad():
+        for fusion in late.fusions:
+            for name, parameter in fusion.named_parameters():
+                if "gate" in name:
+                    parameter.zero_()
+    memory, _ = late(vision, position, language, shapes=SHAPES, valid_ratios=whole(2))
+    other_memory, _ = late(vision, position, language + 1, shapes=SHAPES, valid_ratios=whole(2))
+    assert torch.equal(memory, other_memory), "only the fusions bring texts to pixels"
+
+
 def test_the_input_is_left_as_it_was() -> None:
     """The published encoder writes the fused level into the tensor it was given."""
     given = inputs()
@@ -166,9 +188,10 @@ def test_the_input_is_left_as_it_was() -> None:
     assert all(torch.equal(tensor, copy) for tensor, copy in zip(given, before, strict=True))
 
 
-def test_a_gradient_reaches_every_weight() -> None:
+@pytest.mark.parametrize("place", ["between", "after"])
+def test_a_gradient_reaches_every_weight(place: FusionPlace) -> None:
     torch.manual_seed(5)
-    encoder = AlifEncoder(TINY)
+    encoder = AlifEncoder(replace(TINY, fusion_place=place))
     memory, states = encoder(*(tensor.float() for tensor in inputs()), shapes=SHAPES, valid_ratios=whole(2).float())
     (memory.square().sum() + states.square().sum()).backward()
 
@@ -220,8 +243,9 @@ def test_runs_in_half_precision(*, mixed: bool) -> None:
         ({"fusion_heads": 3}, "fusion_width is 8, fusion_heads 3"),
         ({"language_heads": 4}, "language_width is 6, language_heads 4"),
         ({"fusion_interval": 0}, "num_layers is 4, fusion_interval 0"),
+        ({"fusion_place": "before"}, "fusion_place is 'before'; give one of between, after"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(change: dict[str, int], told: str) -> None:
+def test_sizes_that_do_not_fit_are_refused(change: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         replace(TINY, **change)

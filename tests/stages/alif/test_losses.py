@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,18 @@ from parity_made import difference, fixtures, one_file, tensors
 from test_matcher import LAYERS, made, pairs_reordered, predictions_from, queries_reordered, targets_from
 from torch import Tensor
 
+from stages.alif.focal_losses import corner_focal_loss, quality_focal_loss
 from stages.alif.losses import (
-    BoxCounts,
     LayerLosses,
     LossConfig,
     LossReport,
     PairLoss,
     TaggerLoss,
-    corner_focal_loss,
     entity_loss,
-    quality_focal_loss,
-    relational_pseudo_labels,
 )
 from stages.alif.matcher import HungarianMatcher, PairPredictions, PairTargets
+from stages.alif.relational_pseudo_labels import relational_pseudo_labels
+from stages.alif.unknown_pairs import UnknownPairs
 
 PUBLISHED_NAMES = {
     "loss_obj_ce": "entity",
@@ -394,14 +393,63 @@ def test_more_pairs_than_queries_shift_the_targets_of_later_images_only_as_publi
     assert not torch.allclose(own, last_image(True, range(6)))
 
 
-def test_given_counts_divide_the_box_losses() -> None:
-    predictions, targets = made([3, 2])
-    plain = pair_loss([predictions], targets).layers[0]
-    double = pair_loss([predictions], targets, counts=BoxCounts(torch.tensor(10.0), torch.tensor(20.0))).layers[0]
-    assert double.subject_box_l1.item() == pytest.approx(plain.subject_box_l1.item() / 2)
-    assert double.object_box_giou.item() == pytest.approx(plain.object_box_giou.item() / 4)
-    counts = BoxCounts.of([])
-    assert (counts.pairs.item(), counts.objects.item()) == (1, 1)
+@pytest.mark.parametrize("predicate_target", ["quality", "hard"])
+def test_losses_of_processes_that_share_a_batch_add_up(predicate_target: Any) -> None:
+    predictions, targets = made([3, 0, 2, 6])
+    whole = pair_loss([predictions] * 2, targets, predicate_target=predicate_target)
+    parts = [slice(0, 1), slice(1, 4)]
+    told: list[Tensor] = []
+
+    def losses_of(part: slice, share: Callable[[Tensor], Tensor]) -> LossReport:
+        own = PairPredictions(*(tensor[part] for tensor in predictions.tensors()))
+        return pair_loss([own] * 2, targets[part], predicate_target=predicate_target, share=share)
+
+    def listen(divisors: Tensor) -> Tensor:
+        told.append(divisors)
+        return divisors
+
+    for part in parts:
+        losses_of(part, listen)
+    assert all(len(each) == PairLoss.num_divisors(2) for each in told)
+    reports = [losses_of(part, lambda _: told[0] + told[1]) for part in parts]
+    assert sum(report.total.item() for report in reports) == pytest.approx(whole.total.item())
+    for name in LOSSES:
+        summed = sum(getattr(report.layers[1], name).item() for report in reports)
+        assert summed == pytest.approx(getattr(whole.layers[1], name).item()), name
+
+
+def test_a_query_on_an_unknown_pair_is_not_wrong() -> None:
+    predictions, targets = made([2], queries=5)
+    match = HungarianMatcher()(predictions, targets)[0]
+    free = next(query for query in range(5) if query not in match.queries.tolist())
+    boxes = torch.stack([predictions.subject_boxes_cxcywh[0, free], predictions.object_boxes_cxcywh[0, free]])
+    num_texts = predictions.predicate_logits.shape[-1]
+    may_hold = torch.arange(num_texts) == 1
+
+    def gradients(unknown: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the free query's class and predicate logits, and all others' must not change."""
+        classes = predictions.subject_logits.clone().requires_grad_()
+        predicates = predictions.predicate_logits.clone().requires_grad_()
+        layer = replace(predictions, subject_logits=classes, predicate_logits=predicates)
+        pairs = [UnknownPairs(boxes, unknown, may_hold)]
+        pair_loss([layer], targets, predicate_target="quality", unknown_pairs=pairs).total.backward()
+        assert classes.grad is not None
+        assert predicates.grad is not None
+        return classes.grad[0], predicates.grad[0]
+
+    known_classes, known_predicates = gradients(torch.zeros(2, 2, dtype=torch.bool))
+    assert known_classes[free].any()
+    assert known_predicates[free].all()
+    classes, predicates = gradients(torch.tensor([[False, True], [False, False]]))
+    assert not classes[free].any(), "it may be an object"
+    assert not predicates[free][may_hold].any(), "this predicate may hold"
+    assert predicates[free][~may_hold].all(), "others are denied all the same"
+    others = torch.arange(5) != free
+    assert classes[others].any(-1).all()
+    assert torch.allclose(predicates[others], known_predicates[others])
+    # The same pair of regions the other way round is another pair.
+    turned, _ = gradients(torch.tensor([[False, False], [True, False]]))
+    assert torch.equal(turned, known_classes)
 
 
 def test_the_tagger_looks_at_no_slot_after_the_last_pair() -> None:
