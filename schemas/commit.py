@@ -4,7 +4,9 @@ Apart from the index, so that the workers of most stages need not load Arrow.
 """
 
 import json
+import re
 from dataclasses import dataclass, field, fields, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from schemas.errors import BadInputError
@@ -86,13 +88,17 @@ class Commit:
         try:
             document = json.loads(data)
             if document["v"] != COMMIT_VERSION:
-                raise BadInputError(f"{name}: commit version {document['v']}; this relmill reads {COMMIT_VERSION}")
+                raise BadInputError(
+                    f"{name}: commit version {document['v']}; this relmill reads {COMMIT_VERSION}. Install the newer "
+                    f"relmill"
+                )
             for key in ("shard", "index", "dead"):
                 document[key] = FileEntry(**document[key]) if document[key] else None
             for key in ("counts", "totals"):
                 document[key] = Counts(**document[key])
             entry = cls(**document)
             _check_types(entry)
+            _check_files(entry)
             return entry
         except (ValueError, KeyError, TypeError) as error:
             raise BadInputError(f"{name}: not a commit entry ({error!r}); the file is damaged") from error
@@ -110,11 +116,27 @@ def _check_types(entry: Commit) -> None:
     for counts in (entry.counts, entry.totals):
         numbers += [counts.planned, counts.written, counts.rejected, counts.dead, counts.relations]
         numbers += counts.reasons.values() if isinstance(counts.reasons, dict) else [counts.reasons]
-    numbers += [file.bytes for file in (entry.shard, entry.index, entry.dead) if file]
-    texts = [entry.unit, *(file.name for file in (entry.shard, entry.index, entry.dead) if file)]
+    files = [file for file in (entry.shard, entry.index, entry.dead) if file]
+    numbers += [file.bytes for file in files]
+    texts = [entry.unit, *(text for file in files for text in (file.name, file.sha256))]
     wrong = [v for v in numbers if type(v) is not int] + [v for v in texts if not isinstance(v, str)]
     if wrong:
         raise TypeError(f"found {wrong[0]!r} of type {type(wrong[0]).__name__}")
+
+
+def _check_files(entry: Commit) -> None:
+    """Raise ValueError if a file lies outside of the output folder, or has a digest that cannot be one.
+
+    Readers open what is named here, and call their copies after the digest.
+    """
+    for file in (entry.shard, entry.index, entry.dead):
+        if file is None:
+            continue
+        path = PurePosixPath(file.name)
+        if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in file.name:
+            raise ValueError(f"{file.name!r} is no name of a file in the output folder")
+        if not re.fullmatch("[0-9a-f]{64}", file.sha256):
+            raise ValueError(f"{file.sha256!r} is no sha256")
 
 
 def commit_name(number: int) -> str:

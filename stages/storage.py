@@ -24,6 +24,9 @@ _CONDITIONAL = {"s3", "s3a", "gs", "gcs"}
 # What `link` says on file systems without hard links (FAT, some network and container mounts).
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
+# What writing says on a disk, or below a quota or limit, that has no room left.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 
 class Folder:
     """A folder at a path or fsspec URL. Picklable; opens its connection in the process that uses it."""
@@ -78,16 +81,40 @@ class Folder:
         assert self.is_local, self.url
         return Path(self._at(name))
 
+    @contextlib.contextmanager
+    def local_copy(self, name: str) -> Iterator[Path]:
+        """A path from which a file can be read: its own, or that of a temporary copy of a remote one.
+
+        Raises:
+            FileNotFoundError: if there is no such file; else as `fetch`.
+        """
+        if self.is_local:
+            path = self.local_path(name)
+            if not path.is_file():
+                raise FileNotFoundError(path)
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="relmill-") as folder:
+            path = Path(folder) / "copy"
+            self.fetch(name, path)
+            yield path
+
     def fetch(self, name: str, target: Path) -> None:
         """Copy a file to a local path, without holding it in memory.
 
         Raises:
             FileNotFoundError: if there is no such file.
             PermissionError: if it may not be read.
+            StorageError: if the local disk is full.
             TransientError: on any other fault of the store, or of the local disk.
         """
         with _translated_reads(self.path(name)):
-            self._fs.get_file(self._at(name), str(target))
+            try:
+                self._fs.get_file(self._at(name), str(target))
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise _storage_error(str(target), error) from error
+                raise
 
     def exists(self, name: str) -> bool:
         """Whether the file is there now; listings cached by the client are not believed."""
@@ -186,6 +213,12 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._at(name))
 
+    def remove_folder(self, name: str) -> None:
+        """Delete a sub-folder that is empty; where folders are only parts of names there is none."""
+        if self.is_local:
+            with contextlib.suppress(OSError):
+                self.local_path(name).rmdir()
+
     def _at(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
 
@@ -219,7 +252,7 @@ def _link(source: Path, target: Path) -> bool:
 def _translated_reads(path: str) -> Iterator[None]:
     try:
         yield
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError, StorageError):
         raise
     except IsADirectoryError as error:
         raise FileNotFoundError(f"{path} is a folder") from error

@@ -16,7 +16,13 @@ PACKAGES = [path for path in SOURCES if path.name == "__init__.py"]
 HEAVY = {"torch", "transformers", "spacy", "scipy"}
 # What a network is made of; its modules are classes of these libraries, so they are imported at the top there.
 NETWORK_LIBRARIES = {"torch", "transformers"}
-NETWORK_FOLDERS = {ROOT / "stages" / "alif", ROOT / "stages" / "caption" / "training", ROOT / "stages" / "training"}
+NETWORK_FOLDERS = {
+    ROOT / "stages" / "alif",
+    ROOT / "stages" / "caption" / "training",
+    ROOT / "stages" / "pretrain" / "training",
+    ROOT / "stages" / "training",
+}
+NETWORK_PACKAGES = ("stages.alif", "stages.caption.training", "stages.pretrain.training", "stages.training")
 
 
 def name_of(path: Path) -> str:
@@ -71,7 +77,7 @@ def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
 def test_the_network_is_imported_where_it_is_used(path: Path) -> None:
     """Its modules are PyTorch's, so to import it is to import PyTorch."""
     for line, module in top_level_imports(ast.parse(path.read_text(encoding="utf-8"))):
-        assert not module.startswith(("stages.alif", "stages.caption.training", "stages.training")), (
+        assert not module.startswith(NETWORK_PACKAGES), (
             f"{name_of(path)}:{line} imports {module} at the top of the module"
         )
 

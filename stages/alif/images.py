@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -62,9 +63,14 @@ def resize_for_network(picture: Image.Image, *, short_side: int = 800, longest: 
     size = network_size(picture.width, picture.height, short_side=short_side, longest=longest)
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().to(torch.float32) / 255
+    return normalised(np.array(picture))
+
+
+def normalised(pixels: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) of R, G, B in 8 bits to (3, H, W) float32 without the mean and deviation of ImageNet."""
+    scaled = torch.from_numpy(pixels).permute(2, 0, 1).contiguous().to(torch.float32) / 255
     mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (MEAN_RGB, STD_RGB))
-    return (pixels - mean) / std
+    return (scaled - mean) / std
 
 
 def batch_images(images: Sequence[Tensor], *, multiple_of: int = 1) -> tuple[Tensor, Tensor]:

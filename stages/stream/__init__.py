@@ -4,9 +4,11 @@ from stages.stream.dataset import Damaged, SceneStream, StreamConfig
 from stages.stream.loader import StreamBatch, StreamLoader, Tail
 from stages.stream.sample import Sample
 from stages.stream.source import SourceConfig
+from stages.stream.texts import NearbyTexts
 
 __all__ = [
     "Damaged",
+    "NearbyTexts",
     "Sample",
     "SceneStream",
     "SourceConfig",

@@ -1,6 +1,7 @@
 """The stream as a dataset: positions in, samples out. Any process that has the configuration can answer."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 from schemas import BadInputError, UserError
 from stages.storage import Folder
 from stages.stream.mixture import Mixture
-from stages.stream.sample import DamagedError, Sample, ShardReader, whole_shard_error
+from stages.stream.sample import DamagedError, Sample, ShardReader, what_else_differs
 from stages.stream.shard_files import ShardCache
 from stages.stream.shard_index import IndexCache
 from stages.stream.shard_log import ShardLog, vocabulary_of
 from stages.stream.source import Source, SourceConfig
+from stages.stream.texts import NearbyTexts
 
 Damaged = Literal["raise", "substitute"]
 """What becomes of a sample whose checksum is wrong: an error, or the next sound one of its window in its place."""
@@ -104,6 +106,18 @@ class SceneStream:
                 samples[place] = self._sample(int(wanted[place]), source, number, (shard, row), pixels=pixels)
         return [sample for sample in samples if sample is not None]
 
+    def texts(self, start: int, size: int) -> NearbyTexts:
+        """What the scenes around a batch speak of, of all sources: the same for every rank."""
+        opened = self._here()
+        sources, numbers = self._mixture.sources(np.arange(start, start + size))
+        names: Counter[str] = Counter()
+        predicates: Counter[str] = Counter()
+        for source in np.unique(sources).tolist():
+            texts = opened.sources[source].texts(int(numbers[sources == source][0]))
+            names.update(texts.names)
+            predicates.update(texts.predicates)
+        return NearbyTexts(*({text: counts[text] for text in sorted(counts)} for counts in (names, predicates)))
+
     def num_before_end(self, positions: Sequence[int]) -> int:
         """How many of some rising positions come before the end of the stream; waits until that is known.
 
@@ -168,12 +182,11 @@ class SceneStream:
         try:
             return self._read(opened, position, source, place, pixels=pixels, is_substitute=False)
         except DamagedError as error:
-            shard = opened.sources[source].log.shards[place[0]]
-            if whole := whole_shard_error(opened.sources[source].log.folder, shard):
-                raise whole from error
+            log = opened.sources[source].log
             if self.config.damaged == "raise":
                 raise BadInputError(
-                    f"{error}; restore the shard, or let the next sound scene take its place (damaged: substitute)"
+                    f"{error}{what_else_differs(log.folder, log.shards[place[0]])}; restore the shard, or let the "
+                    f"next sound scene take its place (damaged: substitute)"
                 ) from error
             for other in opened.sources[source].substitutes(number):
                 shards, rows = opened.sources[source].locate(np.array([other]))
@@ -184,14 +197,18 @@ class SceneStream:
                     continue
             raise BadInputError(f"{error}, as is every other scene near it; restore the output") from error
 
-    @staticmethod
     def _read(
-        opened: "_Opened", position: int, source: int, place: tuple[int, int], *, pixels: bool, is_substitute: bool
-    ) -> Sample:
+        self, opened: "_Opened", position: int, source: int, place: tuple[int, int], *, pixels: bool,
+        is_substitute: bool,
+    ) -> Sample:  # fmt: skip
         shard = opened.sources[source].log.shards[place[0]]
         index = opened.indexes[source].get(shard)
-        content = opened.readers[source].read(shard, index, place[1], pixels=pixels)
-        return Sample(position, source, index.keys[place[1]].as_py(), is_substitute, *content)
+        # Whoever reads without pictures must find the same scenes damaged as a rank that reads with them.
+        checked = pixels or self.config.damaged == "substitute"
+        content, image_length, json_start = opened.readers[source].read(shard, index, place[1], pixels=checked)
+        if not pixels:
+            content, image_length, json_start = content[json_start:], 0, 0
+        return Sample(position, source, index.keys[place[1]].as_py(), is_substitute, content, image_length, json_start)
 
 
 @dataclass(frozen=True)

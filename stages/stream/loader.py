@@ -4,13 +4,14 @@ The sampler tells positions and never waits; workers wait for the log. A sampler
 that are already made. Nothing about workers is part of the state, which is a position and what its order rests on.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from schemas import BadInputError, RelmillError, UserError
 from stages.stream.dataset import SceneStream
 from stages.stream.sample import Sample
+from stages.stream.texts import NearbyTexts
 
 STATE_SCHEMA = "relmill.stream-state/1"
 
@@ -30,7 +31,9 @@ class StreamBatch:
     own: tuple[Sample, ...]
     """Of this rank, with pictures. May be empty in a batch that is smaller than asked for."""
     all: tuple[Sample, ...]
-    """Of all ranks, in order; those of other ranks without pictures. Empty unless asked for."""
+    """Of all ranks, in order; those of other ranks without pictures. Empty unless asked for, as are `texts`."""
+    texts: NearbyTexts
+    """What the scenes around the batch speak of."""
 
 
 class StreamLoader(Generic[Made]):
@@ -70,7 +73,7 @@ class StreamLoader(Generic[Made]):
             num_ranks: that share each batch.
             num_workers: processes that read ahead; 0 reads in this process.
             prefetch: batches that each worker makes ahead.
-            whole_batch: whether `StreamBatch.all` is wanted.
+            whole_batch: whether `StreamBatch.all` and `texts` are wanted.
             tail: of a stream that ends.
             most_substitutes: damaged samples that this rank takes substitutes for before it gives up.
         """
@@ -89,7 +92,7 @@ class StreamLoader(Generic[Made]):
         self.num_substitutes = 0
         """Of those given out by this loader, how many stand for damaged ones."""
 
-    def __iter__(self) -> Iterator[Made]:
+    def __iter__(self) -> Generator[Made]:
         """Batches from the present position on, until the stream ends.
 
         Raises:
@@ -121,8 +124,8 @@ class StreamLoader(Generic[Made]):
                 self.position += delivery.size
                 yield delivery.made
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
+            if "DataLoader worker (pid" not in str(error):
+                raise  # of `make`: "Caught RuntimeError in DataLoader worker process 0"
             raise RelmillError(
                 f"a worker that reads ahead died, killed or out of memory ({error}); go on from the last state, with "
                 f"fewer workers if memory is short"
@@ -217,11 +220,13 @@ class _Maker(Generic[Made]):
         positions = range(start, start + size)
         own = self.stream.read(positions[first:end])
         everyone: list[Sample] = []
+        texts = NearbyTexts({}, {})
         if self.whole_batch:
+            texts = self.stream.texts(start, size)
             others = [*positions[:first], *positions[end:]]
             read = self.stream.read(others, pixels=False)
             everyone = [*read[:first], *own, *read[first:]]
-        batch = StreamBatch(start, size, tuple(own), tuple(everyone))
+        batch = StreamBatch(start, size, tuple(own), tuple(everyone), texts)
         return _Delivery(self.make(batch), size, sum(sample.is_substitute for sample in own))
 
 

@@ -1,14 +1,14 @@
 """A scene as it lies in a shard, and reading it."""
 
+import contextlib
 import os
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from schemas import BadInputError, Scene, scene_from_json
 from stages.storage import Folder
-from stages.stream.shard_files import ShardCache, check_sha256, open_local
+from stages.stream.shard_files import ShardCache, open_local, sha256_of
 from stages.stream.shard_index import ShardIndex
 from stages.stream.shard_log import Shard
 
@@ -99,6 +99,9 @@ class ShardReader:
         while self._open:
             os.close(self._open.popitem()[1])
 
+    def __del__(self) -> None:
+        self.close()  # of a stream that is dropped, too: a descriptor is a number, which nobody else closes
+
     def _descriptor(self, shard: Shard) -> int:
         name = shard.tar.name
         if name not in self._open:
@@ -118,12 +121,15 @@ class ShardReader:
         )
 
 
-def whole_shard_error(folder: Folder, shard: Shard) -> BadInputError | None:
-    """If a local shard is not the committed one, the error that says so; for use when a part of it is damaged."""
+def what_else_differs(folder: Folder, shard: Shard) -> str:
+    """To be said of a damaged member: that the shard has other bytes, too, and not the index alone. Empty if not so.
+
+    Only of a local shard; the digest of a remote one was checked when it was copied.
+    """
     if not folder.is_local:
-        return None
-    try:
-        check_sha256(Path(folder.local_path(shard.tar.name)), folder, shard.tar)
-    except BadInputError as error:
-        return error
-    return None
+        return ""
+    with contextlib.suppress(OSError):  # gone meanwhile: then the damaged member is all there is to say
+        found = sha256_of(folder.local_path(shard.tar.name))
+        if found != shard.tar.sha256:
+            return f"; sha256 of the shard is {found}, its commit says {shard.tar.sha256}"
+    return ""

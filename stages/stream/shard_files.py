@@ -5,7 +5,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,15 +41,19 @@ class ShardCache:
             TransientError: if the store cannot be reached.
         """
         copy = self._path / f"{shard.sha256}.tar"
+        lock = f"shard-{shard.sha256[:1]}"  # few serve all shards
         try:
-            with self._locked(shard):
+            # Two workers that want the same shard at once: one copies it, the other waits.
+            with self._lock(lock):
                 with contextlib.suppress(FileNotFoundError):
                     return self._opened(copy)
-                self._fetch(folder, shard, copy)
-                descriptor = self._opened(copy)
+                # Only who has the lock writes to this name, so what a killed process left there is overwritten.
+                descriptor = self._fetch(folder, shard, self._path / f".{lock}.part", copy)
             self._evict(copy)
         except OSError as error:
-            raise StorageError(f"{self._path}: a shard cannot be kept here: {error}; free some space") from error
+            raise StorageError(
+                f"{self._path}: a shard cannot be kept here: {error}; free space there, or give another folder (cache)"
+            ) from error
         return descriptor
 
     def _opened(self, copy: Path) -> int:
@@ -58,14 +61,15 @@ class ShardCache:
         os.utime(descriptor)  # the time of use, by which copies are chosen to go
         return descriptor
 
-    def _fetch(self, folder: Folder, shard: FileEntry, copy: Path) -> None:
-        part = self._path / f".{uuid.uuid4().hex}.part"
+    def _fetch(self, folder: Folder, shard: FileEntry, part: Path, copy: Path) -> int:
         try:
             _fetch(folder, shard, part)
             check_sha256(part, folder, shard)
+            descriptor = self._opened(part)  # under its final name another process may evict it at once
             os.replace(part, copy)
         finally:
             part.unlink(missing_ok=True)
+        return descriptor
 
     def _evict(self, newest: Path) -> None:
         with self._lock("evict"):
@@ -79,10 +83,6 @@ class ShardCache:
                 if total > self._most_bytes and path != newest:
                     path.unlink(missing_ok=True)
                     total -= size
-
-    def _locked(self, shard: FileEntry) -> contextlib.AbstractContextManager[None]:
-        # Two workers that want the same shard at once: one copies it, the other waits. Few locks serve all shards.
-        return self._lock(f"shard-{shard.sha256[:1]}")
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -102,9 +102,8 @@ def open_local(folder: Folder, shard: FileEntry) -> int:
     """
     path = folder.local_path(shard.name)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError as error:
-        raise _missing(folder, shard) from error
+        with committed(folder, shard):
+            descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
             raise StorageError(f"{path}: {error}; raise the limit of open files (ulimit -n)") from error
@@ -116,31 +115,58 @@ def open_local(folder: Folder, shard: FileEntry) -> int:
     return descriptor
 
 
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check_sha256(path: Path, folder: Folder, shard: FileEntry) -> None:
     """Refuse a file that is not what was committed.
 
     Raises:
         BadInputError: naming both digests.
     """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != shard.sha256:
         raise BadInputError(
             f"{folder.path(shard.name)}: sha256 is {found}, its commit says {shard.sha256}; restore the file"
         )
 
 
-def _fetch(folder: Folder, shard: FileEntry, target: Path) -> None:
+@contextlib.contextmanager
+def permitted(path: str) -> Iterator[None]:
+    """Translate what a store says if it will not let us read.
+
+    Raises:
+        BadInputError: naming the path.
+    """
     try:
+        yield
+    except PermissionError as error:
+        raise BadInputError(f"{path}: no permission to read it; grant it, or correct the path") from error
+
+
+@contextlib.contextmanager
+def committed(folder: Folder, file: FileEntry) -> Iterator[None]:
+    """Translate what a store says of a file that a commit names.
+
+    Raises:
+        BadInputError: if it is missing, or may not be read.
+    """
+    path = folder.path(file.name)
+    try:
+        with permitted(path):
+            yield
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path}: named by a commit, but missing; restore it, or label anew") from error
+
+
+def _fetch(folder: Folder, shard: FileEntry, target: Path) -> None:
+    with committed(folder, shard):
         size = folder.info(shard.name)["size"]
         if size != shard.bytes:
             raise BadInputError(
                 f"{folder.path(shard.name)}: {size} bytes, its commit says {shard.bytes}; restore the file"
             )
         folder.fetch(shard.name, target)
-    except FileNotFoundError as error:
-        raise _missing(folder, shard) from error
-
-
-def _missing(folder: Folder, shard: FileEntry) -> BadInputError:
-    return BadInputError(f"{folder.path(shard.name)}: named by a commit, but missing; restore it, or label anew")

@@ -2,22 +2,23 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas import BadInputError
 from schemas.shard import INDEX_SCHEMA
 from stages.storage import Folder
+from stages.stream.shard_files import committed
 from stages.stream.shard_log import Shard
 
 _VERSION = (INDEX_SCHEMA.metadata or {})[b"schema"].decode()
 _PLACES = [f"{member}_{what}" for member in ("image", "json") for what in ("offset", "length", "crc32")]
-_ASSERTED = "asserted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class ShardIndex:
     predicates: tuple[str, ...]
     """Asserted in the shard, sorted."""
     occurrences: NDArray[np.int64]
-    """(m, 2) row and place in `predicates` of every asserted relation. Empty unless asked for."""
+    """(m, 2) row and place in `predicates` of every asserted relation. Empty unless asked for, as are `names`."""
+    names: Mapping[str, int]
+    """How many asserted relations have a region of this name as subject or object, by alphabet."""
 
     @classmethod
     def read(cls, folder: Folder, shard: Shard, *, with_predicates: bool) -> "ShardIndex":
@@ -40,10 +43,8 @@ class ShardIndex:
             BadInputError: if it is missing, not the one that was committed, or of another version.
         """
         path = folder.path(shard.index.name)
-        try:
+        with committed(folder, shard.index):
             data = folder.read(shard.index.name)
-        except FileNotFoundError as error:
-            raise BadInputError(f"{path}: named by a commit, but missing; restore it, or label anew") from error
         found = hashlib.sha256(data).hexdigest()
         if found != shard.index.sha256:
             raise BadInputError(f"{path}: sha256 is {found}, its commit says {shard.index.sha256}; restore the file")
@@ -56,13 +57,15 @@ class ShardIndex:
             )
         columns = ["key", *_PLACES]
         if with_predicates:
-            columns += ["relations.list.element.predicate", "relations.list.element.state"]
+            columns += [f"relations.list.element.{field}" for field in ("subject", "predicate", "object", "state")]
         table = file.read(columns, use_threads=False)
         if table.num_rows != shard.num_scenes:
             raise BadInputError(f"{path}: {table.num_rows} rows, its commit says {shard.num_scenes}; restore the file")
         places = np.stack([table[name].cast(pa.int64()).fill_null(-1).to_numpy() for name in _PLACES], axis=1)
-        predicates, occurrences = _asserted(table["relations"]) if with_predicates else ((), np.zeros((0, 2), np.int64))
-        return cls(table["key"].combine_chunks(), places, predicates, occurrences)
+        keys = table["key"].combine_chunks()
+        if not with_predicates:
+            return cls(keys, places, (), np.zeros((0, 2), dtype=np.int64), {})
+        return cls(keys, places, *_asserted(table["relations"]))
 
 
 class IndexCache:
@@ -93,16 +96,20 @@ class IndexCache:
         return self._kept[name][1]
 
 
-def _asserted(column: pa.ChunkedArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def _asserted(column: pa.ChunkedArray) -> tuple[tuple[str, ...], NDArray[np.int64], dict[str, int]]:
+    """`predicates`, `occurrences` and `names` of an index."""
     relations = column.combine_chunks()
     rows = np.repeat(np.arange(len(relations)), np.diff(relations.offsets.to_numpy()))
-    flat = relations.flatten()
-    kept = np.asarray(flat.field("state").to_pylist(), dtype=object) == _ASSERTED
-    names = flat.field("predicate").to_pylist()
-    predicates = tuple(sorted({name for name, keep in zip(names, kept, strict=True) if keep}))
-    places = {name: place for place, name in enumerate(predicates)}
-    codes = [places.get(name, -1) for name in names]
-    return predicates, np.stack([rows, np.array(codes, dtype=np.int64)], axis=1)[kept.astype(bool)]
+    table = pa.Table.from_struct_array(relations.flatten()).append_column("row", pa.array(rows))
+    table = table.filter(pc.equal(table["state"], "asserted"))
+    codes = pc.dictionary_encode(table["predicate"].combine_chunks())
+    order = np.argsort(np.array(codes.dictionary.to_pylist(), dtype=object))
+    ranks = np.argsort(order)  # from the order of first occurrence to the alphabet
+    occurrences = np.stack([table["row"].to_numpy(), ranks[codes.indices.to_numpy()]], axis=1)
+    predicates = tuple(codes.dictionary.take(pa.array(order)).to_pylist())
+    counts = pc.value_counts(pa.chunked_array([*table["subject"].chunks, *table["object"].chunks], pa.string()))
+    names = dict(zip(*(field.to_pylist() for field in counts.flatten()), strict=True))
+    return predicates, occurrences.astype(np.int64), {name: names[name] for name in sorted(names)}
 
 
 def total_size(shards: Sequence[Shard]) -> NDArray[np.int64]:

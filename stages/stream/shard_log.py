@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas import BadInputError, UserError
-from schemas.commit import FileEntry
+from schemas.commit import Commit, FileEntry, commit_name
 from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
+from stages.stream.shard_files import permitted
 
 _POLL_S = 0.2
 
@@ -55,7 +56,7 @@ class ShardLog:
             BadInputError: if an entry is damaged, or of a version that this reader does not know.
         """
         before = self.length
-        while not self.sealed and (entry := self._log.read(self.length)) is not None:
+        while not self.sealed and (entry := self._next()) is not None:
             digest = hashlib.sha256(self._digests[-1].encode() + entry.to_json()).hexdigest()
             self._digests.append(digest)
             self.sealed = entry.sealed
@@ -78,10 +79,7 @@ class ShardLog:
                     f"{self.folder}: no commit for {self._timeout_s:g} s after {self.length} entries of its log, "
                     f"and it is not complete. Let `relmill label` run on, then start this again; it goes on"
                 )
-            parent = multiprocessing.parent_process()
-            if parent is not None and not parent.is_alive():
-                raise SystemExit  # whoever would take what we read is gone
-            time.sleep(_POLL_S)
+            _pause()
             if self.poll():
                 since = time.monotonic()
 
@@ -108,6 +106,10 @@ class ShardLog:
             f"(with `--seal` if scenes are dead that you do not want), or read it with `follow`"
         )
 
+    def _next(self) -> Commit | None:
+        with permitted(self.folder.path(commit_name(self.length))):
+            return self._log.read(self.length)
+
 
 def vocabulary_of(folder: Folder, *, timeout_s: float) -> str:
     """Digest of the class names of an output; waits for a run that has just begun.
@@ -116,6 +118,14 @@ def vocabulary_of(folder: Folder, *, timeout_s: float) -> str:
         BadInputError: if it is not an output folder.
     """
     until = time.monotonic() + timeout_s
-    while not folder.exists("dataset.json") and time.monotonic() < until:
-        time.sleep(_POLL_S)
-    return str(read_dataset_file(folder).get("vocabulary_sha256"))
+    with permitted(folder.path("dataset.json")):
+        while not folder.exists("dataset.json") and time.monotonic() < until:
+            _pause()
+        return str(read_dataset_file(folder).get("vocabulary_sha256"))
+
+
+def _pause() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise SystemExit  # whoever would take what we read is gone
+    time.sleep(_POLL_S)

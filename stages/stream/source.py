@@ -12,6 +12,7 @@ from stages.stream.balance import PredicateCounts, handed_out
 from stages.stream.order import permutation
 from stages.stream.shard_index import IndexCache, total_size
 from stages.stream.shard_log import ShardLog
+from stages.stream.texts import NearbyTexts
 
 _SHARDS, _SCENES, _SHARE = 1, 2, 3  # what a draw is for, so that no two have the same key
 _KEPT_WINDOWS = 4
@@ -81,6 +82,7 @@ class Source:
         self._drawn: OrderedDict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = OrderedDict()
         self._counts = PredicateCounts()
         self._num_counted = 0
+        self._texts: dict[int, NearbyTexts] = {}
 
     def locate(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(n,) place of the shard in the log, and (n,) row in it, of some samples; waits until they are committed.
@@ -109,6 +111,14 @@ class Source:
     def window(self, number: int) -> Window:
         """The window of a sample; waits until it has all its shards."""
         return self._arrival_window(number) or self._random_window(number)
+
+    def texts(self, number: int) -> NearbyTexts:
+        """What the window of a sample speaks of."""
+        window = self.window(number)
+        if window.first not in self._texts:
+            indexes = (self._indexes.get(self.log.shards[place], with_predicates=True) for place in window.shards)
+            self._texts = {window.first: NearbyTexts.of(indexes)}
+        return self._texts[window.first]
 
     def substitutes(self, number: int) -> Iterator[int]:
         """The other samples of a window: those that come after this one, then those before it."""

@@ -8,15 +8,19 @@ from stages.training.finite import check_finite
 from stages.training.group import WorkerGroup
 from stages.training.log import TrainingLog
 from stages.training.state import check_state, load_state, save_state
-from stages.training.step import apply_gradients
+from stages.training.states import SavedState, TrainingStates
+from stages.training.step import RATE_FACTOR, apply_gradients
 from stages.training.stream import EndlessOrder, made_ahead
 from stages.training.words import frequent_words
 
 __all__ = [
+    "RATE_FACTOR",
     "EndlessOrder",
+    "SavedState",
     "Schedule",
     "TrainingConfig",
     "TrainingLog",
+    "TrainingStates",
     "WorkerGroup",
     "apply_gradients",
     "check_finite",

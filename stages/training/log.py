@@ -56,6 +56,11 @@ class TrainingLog:
         if step % self._every == 0:
             self._flush(step)
 
+    def measured(self, step: int, values: Mapping[str, float]) -> None:
+        """Take what was measured of the network after a step: a line of its own, at once."""
+        self._write(json.dumps({"step": step, **values}) + "\n", mode="a")
+        self._report("  ".join([f"step {step}", *(f"{name} {value:.4f}" for name, value in values.items())]))
+
     def _flush(self, step: int) -> None:
         means = {name: total / self._num_steps for name, total in self._sums.items()}
         seconds = time.monotonic() - self._since

@@ -53,8 +53,8 @@ def save_state(
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_file(_copies(model.state_dict()), partial / _MODEL)
-        save_file(_copies(_moments(model, optimizer)), partial / _OPTIMIZER)
+        save_file(copies(model.state_dict()), partial / _MODEL)
+        save_file(copies(moments(model, optimizer)), partial / _OPTIMIZER)
         document = {"schema": schema, "step": step, "identity": dict(identity)}
         (partial / _STATE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         shutil.rmtree(whole, ignore_errors=True)
@@ -86,7 +86,7 @@ def check_state(folder: Path, identity: Mapping[str, Any], *, schema: str) -> in
         raise BadInputError(f"{path}: schema is not {schema!r}; remove the folder {folder} and train anew")
     if type(document.get("step")) is not int or not isinstance(document.get("identity"), dict):
         raise BadInputError(f"{path}: damaged (no step or no identity); remove the folder {folder} and train anew")
-    then, now = _flat(document["identity"]), _flat(identity)
+    then, now = flat(document["identity"]), flat(identity)
     if differing := [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]:
         key = differing[0]
         raise BadInputError(
@@ -129,7 +129,7 @@ def load_state(
     except RuntimeError as error:  # names that do not fit, on several lines
         raise BadInputError(f"{newest / _MODEL}: is of another network: {' '.join(str(error).split())}") from error
     if optimizer is not None:
-        _set_moments(model, optimizer, moments)
+        set_moments(model, optimizer, moments)
     return step
 
 
@@ -140,7 +140,7 @@ def _states(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _STEP_FOLDER.fullmatch(path.name))
 
 
-def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """What the optimizer keeps of each weight, by the weight's name: `<name>.exp_avg` and so on."""
     return {
         f"{name}.{kind}": value
@@ -149,7 +149,7 @@ def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
     }
 
 
-def _set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+def set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
     names = {parameter: name for name, parameter in model.named_parameters()}
     by_name: dict[str, dict[str, Tensor]] = {}
     for key, value in moments.items():
@@ -161,12 +161,12 @@ def _set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: Ma
     optimizer.load_state_dict(state)
 
 
-def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # safetensors refuses tensors that share memory.
     return {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
 
 
-def _flat(value: Any, name: str = "") -> dict[str, str]:
+def flat(value: Any, name: str = "") -> dict[str, str]:
     """Nested JSON as `a.b` to text, to name what differs."""
     if isinstance(value, Mapping):
         parts = value.items()
@@ -174,4 +174,4 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
         parts = ((str(number), part) for number, part in enumerate(value))  # type: ignore[assignment]
     else:
         return {name: json.dumps(value)}
-    return {key: text for part, inner in parts for key, text in _flat(inner, f"{name}.{part}".strip(".")).items()}
+    return {key: text for part, inner in parts for key, text in flat(inner, f"{name}.{part}".strip(".")).items()}

@@ -8,6 +8,9 @@ from torch import nn
 from stages.training.config import TrainingConfig
 from stages.training.finite import check_finite
 
+RATE_FACTOR = "rate_factor"
+"""Key of a group of an optimizer's parameters."""
+
 
 def apply_gradients(
     trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int
@@ -16,7 +19,7 @@ def apply_gradients(
 
     Args:
         trained: all weights that learn.
-        optimizer: over these weights.
+        optimizer: over these weights. A group of them with an entry `RATE_FACTOR` learns by so much faster or slower.
         config: how long gradients may be, and how fast to learn.
         step: the first is 0.
 
@@ -30,6 +33,6 @@ def apply_gradients(
     check_finite("length of the gradient", norm, step)
     rate = config.learning_rate_at(step)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(RATE_FACTOR, 1.0)
     optimizer.step()
     return {"gradient_norm": norm, "learning_rate": rate}

@@ -2,7 +2,6 @@
 
 from stages.alif.training.batches import BatchConfig, ReadPicture, TaggerBatch, TaggerBatches
 from stages.alif.training.samples import (
-    NO_OBJECTS,
     LabelledPicture,
     TextCounts,
     all_labelled,
@@ -13,7 +12,6 @@ from stages.alif.training.train import STATE_SCHEMA, train
 from stages.training import TrainingConfig
 
 __all__ = [
-    "NO_OBJECTS",
     "STATE_SCHEMA",
     "BatchConfig",
     "LabelledPicture",

@@ -20,15 +20,14 @@ from torch import Tensor
 from schemas import BadInputError
 from stages.alif.boxes import boxes_xyxy_to_cxcywh
 from stages.alif.images import batch_images, resize_for_network
+from stages.alif.label_sequence import NO_OBJECTS, TextSampler
 from stages.alif.matcher import PairTargets
 from stages.alif.tagger import PairGroup
 from stages.alif.training.noise import noisy_boxes, noisy_classes
 from stages.alif.training.samples import (
-    NO_OBJECTS,
     LabelledPicture,
     Pair,
     TextCounts,
-    TextSampler,
     choose_pairs,
     choose_wordings,
 )
@@ -148,8 +147,8 @@ class TaggerBatches:
         self._config = config
         self._seed = seed
         self._multiple_of = multiple_of
-        self._objects = TextSampler(counts.objects, config.num_objects)
-        self._predicates = TextSampler(counts.predicates, config.num_relations)
+        self._objects = TextSampler(counts.objects, config.num_objects, always_full=False)
+        self._predicates = TextSampler(counts.predicates, config.num_relations, always_full=False)
         self._wordings = counts.wordings
         self._order = EndlessOrder(len(pictures), seed=(seed, _OF_ORDER))
 

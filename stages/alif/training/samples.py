@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from schemas import Box, Scene
-
-NO_OBJECTS = "no objects"
-"""The last object text of every batch, as published: the class of a query without an object."""
+from stages.alif.label_sequence import NO_OBJECTS
 
 Pair = tuple[int, int]
 """Positions of subject and object among the regions of a picture."""
@@ -142,38 +140,6 @@ def _unambiguous(predicates: Sequence[str], wordings: Mapping[tuple[str, str], i
 
 def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
     return {key: counts[key] for key in sorted(counts)}
-
-
-class TextSampler:
-    """Draws the texts of a batch: those that its pictures need, and others by frequency in the training data.
-
-    RLIPv2's label sequence extension (`engine.py`): other texts beside the true ones make the network tell them apart.
-    Published, a batch is always filled up; here the number of others is drawn, as a tagger is later asked about few
-    texts as well as about many, and all of them take part in the fusion.
-    """
-
-    def __init__(self, counts: Mapping[str, int], num_texts: int) -> None:
-        """
-        Args:
-            counts: how often each text occurs.
-            num_texts: most texts of a batch. A batch that needs more has more.
-        """
-        self._texts = list(counts)
-        self._weights = np.array([counts[text] for text in self._texts], dtype=np.float64)
-        self._places = {text: place for place, text in enumerate(self._texts)}
-        self._num_texts = num_texts
-
-    def draw(self, needed: Iterable[str], rng: np.random.Generator) -> list[str]:
-        """The texts of a batch, sorted; drawn without replacement, each with a chance after its frequency."""
-        chosen = sorted(set(needed))
-        weights = self._weights.copy()
-        weights[[self._places[text] for text in chosen]] = 0
-        num_more = min(self._num_texts - len(chosen), int(np.count_nonzero(weights)))
-        num_more = int(rng.integers(max(num_more, 0) + 1))
-        if num_more > 0:
-            more = rng.choice(len(weights), size=num_more, replace=False, p=weights / weights.sum())
-            chosen = sorted([*chosen, *(self._texts[place] for place in more)])
-        return chosen
 
 
 def choose_wordings(

@@ -17,6 +17,7 @@ from stages.alif.checkpoint import open_tokenizer
 from stages.alif.config import AlifConfig
 from stages.alif.decoder_layers import DecoderConfig
 from stages.alif.encoder import EncoderConfig
+from stages.alif.label_sequence import TextSampler
 from stages.alif.losses import LossConfig, TaggerLoss
 from stages.alif.text_encoder import TextEncoderConfig
 from stages.alif.tiny import tiny_config
@@ -30,7 +31,7 @@ from stages.alif.training import (
     train,
 )
 from stages.alif.training.noise import noisy_boxes, noisy_classes
-from stages.alif.training.samples import TextSampler, choose_pairs
+from stages.alif.training.samples import choose_pairs
 from stages.alif.training.train import tagger_predictions
 from stages.alif.vocabulary_tokenizer import vocabulary_size, vocabulary_tokenizer
 
@@ -148,7 +149,7 @@ def test_boxes_given_as_fractions_are_taken_as_they_are() -> None:
 
 
 def test_every_sampled_text_comes_once_and_after_its_frequency() -> None:
-    sampler = TextSampler({"a": 1, "b": 1000, "c": 1, "d": 1000, "e": 5}, 3)
+    sampler = TextSampler({"a": 1, "b": 1000, "c": 1, "d": 1000, "e": 5}, 3, always_full=False)
     drawn = [sampler.draw(["e"], np.random.default_rng(i)) for i in range(300)]
     assert all("e" in texts and len(set(texts)) == len(texts) <= 3 and texts == sorted(texts) for texts in drawn)
     assert {len(texts) for texts in drawn} == {1, 2, 3}

@@ -1,0 +1,89 @@
+"""What a scene teaches."""
+
+from dataclasses import replace
+
+import pytest
+
+from schemas import Image, Region, Relation, Scene
+from stages.pretrain import LabelConfig, SourceLabels, scene_labels
+
+REGIONS = tuple(Region(10 + i, name, (i, 0.0, i + 1.0, 5.0)) for i, name in enumerate(["man", "horse", "dog", "hat"]))
+
+
+def relation(subject: int, predicate: str, object_: int, score: float = 0.5, **options) -> Relation:
+    return Relation(10 + subject, 10 + object_, predicate, predicate, score, options.pop("source", "tagger"), **options)
+
+
+def scene(*relations: Relation) -> Scene:
+    return Scene("x-1", Image("x.jpg", 8, 6, "jpg"), REGIONS, relations=relations)
+
+
+def labels(*relations: Relation, learn="all", **config):
+    return scene_labels(scene(*relations), LabelConfig(**config), SourceLabels(learn=learn))
+
+
+def test_a_soft_target_is_the_calibrated_probability_or_else_the_score():
+    found = labels(
+        relation(0, "ride", 1, 0.6, probability=0.9),
+        relation(0, "hold", 1, 0.3),
+        relation(0, "wear", 3, source="human"),
+    )
+    assert [(pair.subject, pair.object, dict(pair.holds)) for pair in found.pairs] == [
+        (0, 3, {"wear": 1.0}),
+        (0, 1, {"ride": 0.9, "hold": 0.3}),
+    ]
+
+
+def test_the_published_target_is_one_from_a_confidence_of_a_fifth_on():
+    relations = [relation(0, "ride", 1, 0.2), relation(0, "hold", 1, 0.19), relation(2, "near", 1, 0.9)]
+    found = scene_labels(scene(*relations), LabelConfig.published(), SourceLabels())
+    assert [(pair.subject, dict(pair.holds)) for pair in found.pairs] == [(0, {"ride": 1.0}), (2, {"near": 1.0})]
+    assert found.complete, "what is not said is false"
+
+
+def test_the_best_pairs_are_kept_and_the_others_are_not_denied():
+    relations = [relation(0, "ride", 1, 0.2), relation(2, "near", 1, 0.9), relation(0, "wear", 3, 0.4)]
+    assert [pair.subject for pair in labels(*relations, max_pairs=2, kept="first").pairs] == [0, 2]
+    found = labels(*relations, max_pairs=2)
+    assert [(pair.subject, pair.object) for pair in found.pairs] == [(2, 1), (0, 3)]
+    assert found.left_out == {(0, 1)}
+
+
+def test_a_denial_overrules_the_tagger_and_is_kept():
+    found = labels(relation(0, "ride", 1, 0.9), relation(0, "ride", 1, state="denied", source="human"),
+                   relation(0, "feed", 1, 0.3), relation(2, "chase", 3, state="denied"))  # fmt: skip
+    (pair,) = found.pairs
+    assert dict(pair.holds) == {"feed": 0.3}
+    assert pair.denied == {"ride"}
+    assert found.judged == {(0, 1), (2, 3)}
+    assert found.mentioned == {"ride", "feed"}
+
+
+def test_a_relation_under_the_threshold_is_neither_true_nor_false():
+    found = labels(relation(0, "ride", 1, 0.04), relation(0, "hold", 3, 0.5))
+    assert [pair.object for pair in found.pairs] == [3]
+    assert "ride" in found.mentioned, "so it may hold"
+    assert not found.complete
+
+
+@pytest.mark.parametrize(("learn", "expected"), [("all", {"ride", "wear"}), ("human", {"wear"}), ("pseudo", {"ride"})])
+def test_a_source_says_whose_relations_are_learned(learn, expected):
+    found = labels(relation(0, "ride", 1), relation(0, "wear", 3, source="human"), learn=learn)
+    assert {name for pair in found.pairs for name in pair.holds} == expected
+    assert found.mentioned == expected
+
+
+def test_a_relation_of_a_region_with_itself_and_a_scene_without_any_are_fine():
+    found = labels(relation(0, "hold", 0))
+    assert found.pairs == ()
+    assert found.pair_places.shape == (0, 2)
+    empty = replace(scene(), regions=())
+    assert scene_labels(empty, LabelConfig(), SourceLabels()).boxes_xyxy_px.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"target": "sharp"}, {"threshold": 2}, {"absent": "no"}, {"kept": "all"}, {"max_pairs": 0}], ids=str
+)
+def test_settings_that_make_no_sense_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        LabelConfig(**options)
