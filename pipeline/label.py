@@ -14,7 +14,7 @@ from pipeline.metrics import serve_metrics
 from pipeline.plan import Plan, make_plan, open_plan
 from pipeline.progress import Progress
 from pipeline.report import write_report
-from pipeline.runtimes import RunContext, Stop, run_units
+from pipeline.runtimes import ClusterShare, RunContext, Stop, run_units
 from pipeline.stage_list import build_stages
 from schemas import RelmillError, StorageError
 from schemas.commit import DATASET_VERSION, Counts
@@ -111,11 +111,16 @@ def prepare(
     return Prepared(job, dataset.name, stages, folder, digest, document, plan)
 
 
-def label(prepared: Prepared, *, seal: bool | None = None, quiet: bool = False) -> RunResult:
+def label(
+    prepared: Prepared, *, seal: bool | None = None, quiet: bool = False, share: ClusterShare | None = None
+) -> RunResult:
     """Label what is not committed yet.
 
     Args:
+        prepared: the job.
         seal: close the log at the end. None: only if no scene is dead, so that `retry` can still add them.
+        quiet: show no progress.
+        share: the part of a Ray cluster to run on; by default all of it.
 
     Raises:
         TooManyDeadError: if more than `runtime.max_dead_fraction` of the scenes died.
@@ -128,11 +133,17 @@ def label(prepared: Prepared, *, seal: bool | None = None, quiet: bool = False) 
     ledger = Ledger(prepared.folder)
     ledger.take_over()
     todo = prepared.plan.units[ledger.length :] if not ledger.sealed else []
-    return run(prepared, ledger, todo, seal=seal, quiet=quiet)
+    return run(prepared, ledger, todo, seal=seal, quiet=quiet, share=share)
 
 
 def run(
-    prepared: Prepared, ledger: Ledger, units: Sequence[Unit], *, seal: bool | None = None, quiet: bool = False
+    prepared: Prepared,
+    ledger: Ledger,
+    units: Sequence[Unit],
+    *,
+    seal: bool | None = None,
+    quiet: bool = False,
+    share: ClusterShare | None = None,
 ) -> RunResult:
     """Run units that come next in the log, commit them, and write what an output carries beside its shards."""
     job, plan, folder = prepared.job, prepared.plan, prepared.folder
@@ -148,7 +159,7 @@ def run(
             stop = stack.enter_context(Stop())
             stack.enter_context(serve_metrics(meter, job.runtime.metrics_port))
             stack.enter_context(Progress(meter, quiet=quiet))
-            context = RunContext(prepared.stages, folder, prepared.digest, job.runtime, meter, stop)
+            context = RunContext(prepared.stages, folder, prepared.digest, job.runtime, meter, stop, share)
             for draft in run_units(context, units) if units else ():
                 entry = ledger.commit(draft)
                 meter.was_committed(entry.counts.planned, entry.totals)

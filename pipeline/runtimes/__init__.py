@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.runtimes.context import RunContext, Stop
+from pipeline.runtimes.context import ClusterShare, RunContext, Stop
 from pipeline.runtimes.inline import run_inline
 from schemas.commit import Commit
 from schemas.unit import Unit
 
-__all__ = ["RunContext", "Stop", "run_units"]
+__all__ = ["ClusterShare", "RunContext", "Stop", "run_units"]
 
 
 def run_units(context: RunContext, units: Iterable[Unit]) -> Iterator[Commit]:

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -11,6 +11,16 @@ from pipeline.meter import Meter
 from schemas.job import RuntimeJob
 from stages.contract import Stage
 from stages.storage import Folder
+
+
+@dataclass(frozen=True)
+class ClusterShare:
+    """A part of a Ray cluster that is set aside, so that what runs there leaves the rest alone."""
+
+    placement_group: Any
+    """Of Ray."""
+    resources: Mapping[str, float]
+    """`CPU` and `GPU`, over all its bundles."""
 
 
 class Stop:
@@ -51,3 +61,5 @@ class RunContext:
     runtime: RuntimeJob
     meter: Meter
     stop: Stop = field(default_factory=Stop)
+    share: ClusterShare | None = None
+    """What part of a Ray cluster the workers may have; None: all of it."""

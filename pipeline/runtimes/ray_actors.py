@@ -20,6 +20,7 @@ from typing import Any
 
 import ray
 from ray import exceptions as ray_exceptions
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from pipeline.pack_worker import PackWorker
 from pipeline.records import read_records
@@ -120,7 +121,8 @@ class _Driver:
         self._context = context
         self._runtime = context.runtime
         names = [stage.name for stage in context.stages] + ["pack"]
-        sizes = pool_sizes(names, self._runtime, ray.cluster_resources(), context.stages)
+        resources = ray.cluster_resources() if context.share is None else context.share.resources
+        sizes = pool_sizes(names, self._runtime, resources, context.stages)
         self._pools = [_Pool(name, size) for name, size in zip(names, sizes, strict=True)]
         self._units: dict[int, _UnitState] = {}
         self._drafts: dict[int, Commit] = {}
@@ -368,7 +370,9 @@ class _Driver:
             "num_cpus": pool.size.cpus,
             "num_gpus": pool.size.gpus,
             "max_restarts": 0,
-            "scheduling_strategy": "SPREAD",
+            "scheduling_strategy": "SPREAD"
+            if context.share is None
+            else PlacementGroupSchedulingStrategy(context.share.placement_group),
         }
         if index < len(self._pools) - 1:
             actor = (

@@ -208,7 +208,7 @@ class SceneStream:
         content, image_length, json_start = opened.readers[source].read(shard, index, place[1], pixels=checked)
         if not pixels:
             content, image_length, json_start = content[json_start:], 0, 0
-        return Sample(position, source, index.keys[place[1]].as_py(), is_substitute, content, image_length, json_start)
+        return Sample(position, source, index.keys[place[1]], is_substitute, content, image_length, json_start)
 
 
 @dataclass(frozen=True)

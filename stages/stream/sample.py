@@ -4,7 +4,8 @@ import contextlib
 import os
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from schemas import BadInputError, Scene, scene_from_json
 from stages.storage import Folder
@@ -13,8 +14,7 @@ from stages.stream.shard_index import ShardIndex
 from stages.stream.shard_log import Shard
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """The bytes of a scene, neither decoded nor parsed, and where it stands in the stream."""
 
     position: int
@@ -81,7 +81,7 @@ class ShardReader:
             DamagedError: if a checksum is not that of the index.
             BadInputError: if the shard is missing, or has another size.
         """
-        image_offset, image_length, image_crc32, offset, length, crc32 = index.places[row].tolist()
+        image_offset, image_length, image_crc32, offset, length, crc32 = index.places[row]
         if not pixels or image_offset < 0:
             image_offset, image_length = offset, 0
         descriptor = self._descriptor(shard)
@@ -104,20 +104,19 @@ class ShardReader:
 
     def _descriptor(self, shard: Shard) -> int:
         name = shard.tar.name
-        if name not in self._open:
+        descriptor = self._open.get(name)
+        if descriptor is None:
             while len(self._open) >= self._num_open:
                 os.close(self._open.popitem(last=False)[1])
             local = self._folder.is_local
-            self._open[name] = (
-                open_local(self._folder, shard.tar) if local else self._cache.open(self._folder, shard.tar)
-            )
+            descriptor = open_local(self._folder, shard.tar) if local else self._cache.open(self._folder, shard.tar)
+            self._open[name] = descriptor
         self._open.move_to_end(name)
-        return self._open[name]
+        return descriptor
 
     def _damaged(self, shard: Shard, index: ShardIndex, row: int, what: str, offset: int) -> DamagedError:
         return DamagedError(
-            f"{self._folder.path(shard.tar.name)}: {what} of {index.keys[row].as_py()} at byte {offset} is damaged "
-            f"(crc32)"
+            f"{self._folder.path(shard.tar.name)}: {what} of {index.keys[row]} at byte {offset} is damaged (crc32)"
         )
 
 

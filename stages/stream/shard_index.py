@@ -21,13 +21,16 @@ _VERSION = (INDEX_SCHEMA.metadata or {})[b"schema"].decode()
 _PLACES = [f"{member}_{what}" for member in ("image", "json") for what in ("offset", "length", "crc32")]
 
 
+Place = tuple[int, int, int, int, int, int]
+"""Offset, length and crc32 of a scene's picture, then of its JSON; -1 three times where there is no picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
     """One row for each scene of a shard, in the order of the shard."""
 
-    keys: pa.Array
-    places: NDArray[np.int64]
-    """(n, 6) offset, length and crc32 of the picture, then of the JSON. -1 where there is no picture."""
+    keys: Sequence[str]
+    places: Sequence[Place]
     predicates: tuple[str, ...]
     """Asserted in the shard, sorted."""
     occurrences: NDArray[np.int64]
@@ -55,14 +58,16 @@ class ShardIndex:
             raise BadInputError(
                 f"{path}: schema is {version}; this relmill reads {_VERSION}. Install the newer relmill"
             )
-        columns = ["key", *_PLACES]
+        wanted = ["key", *_PLACES]
         if with_predicates:
-            columns += [f"relations.list.element.{field}" for field in ("subject", "predicate", "object", "state")]
-        table = file.read(columns, use_threads=False)
+            wanted += [f"relations.list.element.{field}" for field in ("subject", "predicate", "object", "state")]
+        table = file.read(wanted, use_threads=False)
         if table.num_rows != shard.num_scenes:
             raise BadInputError(f"{path}: {table.num_rows} rows, its commit says {shard.num_scenes}; restore the file")
-        places = np.stack([table[name].cast(pa.int64()).fill_null(-1).to_numpy() for name in _PLACES], axis=1)
-        keys = table["key"].combine_chunks()
+        # Plain lists: arrays that may be null would have Arrow import pandas where there is one, in every worker.
+        columns = [[-1 if value is None else value for value in table[name].to_pylist()] for name in _PLACES]
+        places = list(zip(*columns, strict=True))
+        keys = table["key"].to_pylist()
         if not with_predicates:
             return cls(keys, places, (), np.zeros((0, 2), dtype=np.int64), {})
         return cls(keys, places, *_asserted(table["relations"]))
@@ -88,12 +93,14 @@ class IndexCache:
             BadInputError: as `ShardIndex.read`.
         """
         name = shard.index.name
-        if name not in self._kept or (with_predicates and not self._kept[name][0]):
-            self._kept[name] = with_predicates, ShardIndex.read(self._folder, shard, with_predicates=with_predicates)
+        kept = self._kept.get(name)
+        if kept is None or (with_predicates and not kept[0]):
+            kept = with_predicates, ShardIndex.read(self._folder, shard, with_predicates=with_predicates)
+            self._kept[name] = kept
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
         self._kept.move_to_end(name)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
-        return self._kept[name][1]
+        return kept[1]
 
 
 def _asserted(column: pa.ChunkedArray) -> tuple[tuple[str, ...], NDArray[np.int64], dict[str, int]]:

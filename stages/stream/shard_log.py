@@ -12,7 +12,7 @@ from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
 from stages.stream.shard_files import permitted
 
-_POLL_S = 0.2
+_POLL_S, _POLL_REMOTE_S = 0.2, 2.0  # each poll of an object store is a paid request
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +71,17 @@ class ShardLog:
             UserError: if nothing was committed for `timeout_s`.
             BadInputError: as `poll`.
         """
-        self.poll()
         since = time.monotonic()
         while not (self.sealed or enough()):
+            if self.poll():
+                since = time.monotonic()
+                continue
             if time.monotonic() - since > self._timeout_s:
                 raise UserError(
                     f"{self.folder}: no commit for {self._timeout_s:g} s after {self.length} entries of its log, "
                     f"and it is not complete. Let `relmill label` run on, then start this again; it goes on"
                 )
-            _pause()
-            if self.poll():
-                since = time.monotonic()
+            _pause(self.folder)
 
     def digest(self, length: int) -> str:
         """Digest of the first `length` entries, which must have been seen."""
@@ -120,12 +120,12 @@ def vocabulary_of(folder: Folder, *, timeout_s: float) -> str:
     until = time.monotonic() + timeout_s
     with permitted(folder.path("dataset.json")):
         while not folder.exists("dataset.json") and time.monotonic() < until:
-            _pause()
+            _pause(folder)
         return str(read_dataset_file(folder).get("vocabulary_sha256"))
 
 
-def _pause() -> None:
+def _pause(folder: Folder) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         raise SystemExit  # whoever would take what we read is gone
-    time.sleep(_POLL_S)
+    time.sleep(_POLL_S if folder.is_local else _POLL_REMOTE_S)
