@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,6 +68,8 @@ class SceneStream:
         self.config = config
         self._mixture = Mixture([source.weight for source in config.sources])
         self._opened: _Opened | None = None
+        self.stopped: Callable[[], bool] = _never
+        """Asked while it waits for a commit; if true, the process ends. For readers whose batches nobody takes."""
 
     def __reduce__(self) -> tuple[type["SceneStream"], tuple[StreamConfig]]:
         return SceneStream, (self.config,)
@@ -174,7 +176,7 @@ class SceneStream:
     def _here(self) -> "_Opened":
         # A forked worker must not go on with its parent's connections and half-read logs.
         if self._opened is None or self._opened.process != os.getpid():
-            self._opened = _Opened.of(self.config)
+            self._opened = _Opened.of(self.config, self.stopped)
         return self._opened
 
     def _sample(self, position: int, source: int, number: int, place: tuple[int, int], *, pixels: bool) -> Sample:
@@ -221,14 +223,15 @@ class _Opened:
     readers: list[ShardReader]
 
     @classmethod
-    def of(cls, config: StreamConfig) -> "_Opened":
+    def of(cls, config: StreamConfig, stopped: Callable[[], bool]) -> "_Opened":
         cache = ShardCache(config.cache or _default_cache(), config.cache_bytes)
         opened = cls(os.getpid(), [], [], [])
         vocabularies = []
         for number, source in enumerate(config.sources):
             folder = Folder(source.output)
-            vocabularies.append(vocabulary_of(folder, timeout_s=source.timeout_s if source.follow else 0))
-            log = ShardLog(folder, timeout_s=source.timeout_s)
+            patience_s = source.timeout_s if source.follow else 0
+            vocabularies.append(vocabulary_of(folder, timeout_s=patience_s, stopped=stopped))
+            log = ShardLog(folder, timeout_s=source.timeout_s, stopped=stopped)
             if not source.follow:
                 log.check_complete()
             # A batch may reach from one window into the next.
@@ -243,6 +246,10 @@ class _Opened:
                 f"vocabulary.json). Label both with the same classes, or allow it with mixed_vocabularies"
             )
         return opened
+
+
+def _never() -> bool:
+    return False
 
 
 def _default_cache() -> Path:

@@ -5,7 +5,8 @@ that are already made. Nothing about workers is part of the state, which is a po
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing.sharedctypes import RawValue
 from typing import Any, Generic, Literal, TypeVar
 
 from schemas import BadInputError, RelmillError, UserError
@@ -101,8 +102,9 @@ class StreamLoader(Generic[Made]):
         """
         from torch.utils.data import DataLoader
 
+        given_up = RawValue("b", 0) if self._num_workers else None
         loader: Any = DataLoader(
-            self._maker,  # of a dataset it needs __getitems__ only
+            replace(self._maker, given_up=given_up),  # of a dataset it needs __getitems__ only
             batch_sampler=_Starts(self.position, self._batch_size),
             collate_fn=_as_it_is,
             num_workers=self._num_workers,
@@ -131,7 +133,9 @@ class StreamLoader(Generic[Made]):
                 f"fewer workers if memory is short"
             ) from error
         finally:
-            del deliveries, loader  # ends the workers
+            if given_up is not None:
+                given_up.value = 1  # PyTorch gives each worker five seconds to end by itself
+            del deliveries, loader
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands: plain JSON values of a few hundred bytes, the same on every rank."""
@@ -204,8 +208,12 @@ class _Maker(Generic[Made]):
     whole_batch: bool
     tail: Tail
     make: Callable[[StreamBatch], Made]
+    given_up: Any = None
+    """A number in memory that all processes share: 1 if nobody takes batches any more. None in this process."""
 
     def __getitems__(self, starts: Sequence[int]) -> _Delivery[Made] | RelmillError | None:
+        if self.given_up is not None:
+            self.stream.stopped = lambda: bool(self.given_up.value)
         # An error as a value: what PyTorch makes of an exception in a worker has its traceback in the message.
         try:
             return self._deliver(starts[0])

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from schemas import BadInputError, UserError
+from schemas import BadInputError, TransientError, UserError
 from schemas.commit import Commit, FileEntry, commit_name
 from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
@@ -29,17 +29,19 @@ class Shard:
 class ShardLog:
     """The shards that an output has so far, in the order of their commits."""
 
-    def __init__(self, folder: Folder, *, timeout_s: float) -> None:
+    def __init__(self, folder: Folder, *, timeout_s: float, stopped: Callable[[], bool]) -> None:
         """
         Args:
             folder: of the output.
             timeout_s: how long to wait for the next commit of a run that is not complete.
+            stopped: whether nobody wants what is waited for any more.
         """
         self.folder = folder
         self.shards: list[Shard] = []
         self.sealed = False
         """Whether nothing more will come."""
         self._timeout_s = timeout_s
+        self._stopped = stopped
         self._log = CommitLog(folder)
         # Digest of the log's first k entries, for every k: each from the one before it.
         self._digests = [hashlib.sha256(b"relmill.log").hexdigest()]
@@ -69,19 +71,27 @@ class ShardLog:
 
         Raises:
             UserError: if nothing was committed for `timeout_s`.
+            TransientError: if the store could not be read then.
             BadInputError: as `poll`.
         """
         since = time.monotonic()
         while not (self.sealed or enough()):
-            if self.poll():
+            fault: TransientError | None = None
+            try:
+                grown = self.poll()
+            except TransientError as error:  # asked again, as if nothing had come
+                grown, fault = False, error
+            if grown:
                 since = time.monotonic()
                 continue
             if time.monotonic() - since > self._timeout_s:
+                if fault is not None:
+                    raise fault
                 raise UserError(
                     f"{self.folder}: no commit for {self._timeout_s:g} s after {self.length} entries of its log, "
                     f"and it is not complete. Let `relmill label` run on, then start this again; it goes on"
                 )
-            _pause(self.folder)
+            _pause(self.folder, self._stopped)
 
     def digest(self, length: int) -> str:
         """Digest of the first `length` entries, which must have been seen."""
@@ -111,7 +121,7 @@ class ShardLog:
             return self._log.read(self.length)
 
 
-def vocabulary_of(folder: Folder, *, timeout_s: float) -> str:
+def vocabulary_of(folder: Folder, *, timeout_s: float, stopped: Callable[[], bool]) -> str:
     """Digest of the class names of an output; waits for a run that has just begun.
 
     Raises:
@@ -120,12 +130,12 @@ def vocabulary_of(folder: Folder, *, timeout_s: float) -> str:
     until = time.monotonic() + timeout_s
     with permitted(folder.path("dataset.json")):
         while not folder.exists("dataset.json") and time.monotonic() < until:
-            _pause(folder)
+            _pause(folder, stopped)
         return str(read_dataset_file(folder).get("vocabulary_sha256"))
 
 
-def _pause(folder: Folder) -> None:
+def _pause(folder: Folder, stopped: Callable[[], bool]) -> None:
     parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
+    if stopped() or (parent is not None and not parent.is_alive()):
         raise SystemExit  # whoever would take what we read is gone
     time.sleep(_POLL_S if folder.is_local else _POLL_REMOTE_S)
