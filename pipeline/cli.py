@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas import ConflictError, RelmillError, UserError
-from schemas.job import Job, load_job
+from schemas.job import Job, TrainJob, load_job, load_train_job
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,7 +41,7 @@ GroundTruth = Annotated[str, typer.Option(help="What people asserted: a file, or
 Predictions = Annotated[str, typer.Option(help="What is to be judged: a file, or an output of `relmill label`.")]
 Classes = Annotated[
     str | None,
-    typer.Option(help='Class names, JSON {"objects": [...], "predicates": [...]}; else the truth names them.'),
+    typer.Option(help='Class names: JSON {"objects": [...], "predicates": [...]}, or an output; else the truth\'s.'),
 ]
 Preset = Annotated[
     list[str] | None,
@@ -328,7 +328,7 @@ def evaluate_vcoco(
     instances: Annotated[str, typer.Option(help="COCO's instances, such as instances_vcoco_all_2014.json.")],
     predictions: Annotated[
         str,
-        typer.Option(help="An entry a person, as JSON or the published pickle, or an output of `relmill label`."),
+        typer.Option(help="An entry a person, as JSON or the published pickle; triplets; or an output of `label`."),
     ],
     ids: Annotated[
         str | None, typer.Option(help="Image ids of the split, one a line; else all of the verb file.")
@@ -463,6 +463,70 @@ def evaluate_labels(
     results.write_rows(result)
 
 
+@app.command()
+def predict(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a pre-trained network, or of a converted one.")],
+    pictures: Annotated[list[str] | None, typer.Argument(help="Pictures; what is seen on each is told.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="YAML file with a `dataset:` part, or an output of `relmill label`.")
+    ] = None,
+    hicodet: Annotated[
+        str | None, typer.Option(help="HICO-DET's test annotations: predict, and evaluate zero-shot.")
+    ] = None,
+    images: Annotated[str | None, typer.Option(help="Folder of the pictures of --hicodet.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help='What to ask about: JSON {"objects": [...], "predicates": [...]}, or an output.'),
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Or the classes and scores of hicodet or vcoco.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the predictions to this file.")] = None,
+    layout: Annotated[str, typer.Option("--format", help="Of the file: triplets, or hoi_list.")] = "triplets",
+    draw: Annotated[
+        Path | None, typer.Option(help="Draw each picture with its scene graph to a PNG in this folder.")
+    ] = None,
+    show: Annotated[int, typer.Option(min=1, help="Triplets of a picture that are told and drawn.")] = 10,
+    most: Annotated[int, typer.Option(min=1, help="Triplets of a picture in the file.")] = 100,
+    min_score: Annotated[float, typer.Option(help="Leave out triplets below.")] = 0.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that the network looks at together.")] = 8,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 for products in half precision.")] = "float32",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures of --hicodet to this file, too.")
+    ] = None,
+) -> None:
+    """Say what relates what on pictures, for any names and predicates; also HICO-DET's zero-shot row in one go."""
+    from pipeline.evaluate.result_files import ResultFiles
+    from pipeline.predict import PredictSettings
+    from pipeline.predict import predict as run_predict
+
+    results = ResultFiles(json_file)
+    if json_file is not None and hicodet is None:
+        raise UserError("--json takes the figures of --hicodet; write predictions with --output")
+    summary = run_predict(
+        PredictSettings(
+            checkpoint=checkpoint,
+            pictures=tuple(pictures or ()),
+            dataset=dataset,
+            hicodet=hicodet,
+            images=images,
+            classes=classes,
+            benchmark=benchmark,
+            output=output,
+            layout=layout,
+            draw=draw,
+            show=show,
+            most=most,
+            min_score=min_score,
+            batch_size=batch_size,
+            precision=precision,
+        ),
+        say=_say,
+        report=_note,
+    )
+    _say(str(summary))
+    if summary.evaluation is not None:
+        results.write_figures(summary.evaluation)
+
+
 @app.command("split-hicodet")
 def split_hicodet(
     annotations: Annotated[Path, typer.Argument(help="HICO-DET's training annotations: PPDM's list, or triplets.")],
@@ -510,6 +574,25 @@ def train_parser(
             f"{done.num_captions} captions  {scores}"
         )
     _say(str(output / "model"))
+
+
+@app.command()
+def train(
+    job_file: Annotated[Path, typer.Argument(help="Job file (YAML); `relmill schema train` describes it.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key of the job file: --set steps=2000. Repeatable.")
+    ] = None,
+) -> None:
+    """Pre-train a network on outputs, also while they are labelled. Interrupted or killed, the same command goes on."""
+    from pipeline.train import train as run_train
+
+    try:
+        summary = run_train(load_train_job(job_file, overrides or ()), report=_say_at_once)
+    except KeyboardInterrupt:  # typer would end without a word
+        _note("stopped; the same command goes on from the last state")
+        raise typer.Exit(130) from None
+    if summary is not None:
+        _say(str(summary))
 
 
 @app.command("train-tagger")
@@ -614,19 +697,21 @@ def fit_prior(
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="job, scene or index.")]) -> None:
-    """Print a schema: JSON Schema of the job file or of a scene, Arrow schema of the index."""
+def schema(what: Annotated[str, typer.Argument(help="job, train, scene or index.")]) -> None:
+    """Print a schema: JSON Schema of a job file (of `label` or `train`) or of a scene, Arrow schema of the index."""
     from schemas import scene_json_schema
     from schemas.shard import INDEX_SCHEMA
 
     if what == "job":
         _say(json.dumps(Job.model_json_schema(), indent=2))
+    elif what == "train":
+        _say(json.dumps(TrainJob.model_json_schema(), indent=2))
     elif what == "scene":
         _say(json.dumps(scene_json_schema(), indent=2))
     elif what == "index":
         _say(str(INDEX_SCHEMA))
     else:
-        raise UserError(f"schema {what!r}: choose job, scene or index")
+        raise UserError(f"schema {what!r}: choose job, train, scene or index")
 
 
 def _job(
@@ -687,7 +772,7 @@ def _say_score(output: str) -> None:
 
 
 def _time(seconds: float) -> str:
-    from pipeline.progress import duration
+    from stages.duration import duration
 
     return "unknown" if seconds == float("inf") else duration(seconds)
 
@@ -701,5 +786,14 @@ def _reading(num_records: int) -> None:
         print(f"planning: {num_records} images", file=sys.stderr)  # noqa: T201 - the terminal's face
 
 
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - the terminal's face
+
+
 def _say(text: str) -> None:
     print(text)  # noqa: T201 - the terminal's face
+
+
+def _say_at_once(text: str) -> None:
+    """Of what lasts: somebody may watch the file that it goes to."""
+    print(text, flush=True)  # noqa: T201 - the terminal's face

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from pipeline.meter import Meter
+from stages.duration import duration
 
 _LINE_EVERY_S = 10.0
 
@@ -72,12 +73,3 @@ class Progress:
             )
         bar = ProgressBar(total=max(1, meter.num_records), completed=meter.totals.planned, width=60)
         return Group(bar, self._line(), table)
-
-
-def duration(seconds: float | None) -> str:
-    """`1:02:03`, `2:03`, or `-` if unknown."""
-    if seconds is None:
-        return "-"
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

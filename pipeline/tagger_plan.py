@@ -1,8 +1,6 @@
 """All that a training of a Relation Tagger needs, found out before its first step; and the training itself."""
 
 import dataclasses
-import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pipeline.training_files import METRICS_FILE, STATE_FOLDER, picture_reader
+from pipeline.network_start import TINY, NetworkStart, check_lengths, random_start, trained_start
+from pipeline.training_files import STATE_FOLDER, picture_reader
 from schemas import BadInputError, Scene, UserError
 from schemas.job import DatasetJob, ScenesDataset, load_job
 from stages.ingest import open_dataset
 from stages.ingest.dataset import Dataset
+from stages.storage import Folder
 
 if TYPE_CHECKING:
     import torch
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from stages.alif.text_encoder import Tokenize
     from stages.alif.training import LabelledPicture, TextCounts
     from stages.alif.training.batches import BatchConfig
-    from stages.training import TrainingConfig, WorkerGroup
-
-TINY = "tiny"
-"""The name of the small network, trained from nothing."""
+    from stages.training import TrainingConfig, TrainingStates, WorkerGroup
 
 _SCHEMA = "relmill.tagger-training/1"
 
@@ -64,13 +61,8 @@ class TaggerPlan:
     batch: "BatchConfig"
     training: "TrainingConfig"
     config: "AlifConfig"
-    model: "AlifModel"
-    """With start values."""
+    start: NetworkStart
     tokenize: "Tokenize"
-    tokenizer: str
-    """Its name on the hub, or `tokenizer.json`."""
-    tokenizer_json: str | None
-    """The content of `tokenizer.json`."""
     pictures: Sequence["LabelledPicture"]
     counts: "TextCounts"
     read_picture: Callable[["LabelledPicture"], Image.Image]
@@ -82,20 +74,13 @@ class TaggerPlan:
     """What makes it this training, plain JSON values: the same for any number of workers."""
 
     @property
-    def state(self) -> Path:
-        """The folder of the training's states."""
-        return self.settings.output / STATE_FOLDER
-
-    def steps_done(self) -> int:
-        """Steps of the state to go on from; 0 if there is none.
-
-        Raises:
-            BadInputError: if it is damaged, or is of another training.
-        """
+    def states(self) -> "TrainingStates":
+        """Those of the training."""
         from stages.alif.training import STATE_SCHEMA
-        from stages.training import check_state
+        from stages.training import TrainingStates
 
-        return check_state(self.state, self.details, schema=STATE_SCHEMA)
+        folder = Folder(str(self.settings.output / STATE_FOLDER))
+        return TrainingStates(folder, self.details, schema=STATE_SCHEMA)
 
     def train(
         self,
@@ -117,13 +102,12 @@ class TaggerPlan:
             counts=self.counts,
         )
         return train(
-            self.model,
+            self.start.model,
             self.tokenize,
             batches,
             self.training,
-            state=self.state,
-            identity=self.details,
-            metrics=self.settings.output / METRICS_FILE,
+            states=self.states,
+            metrics=Folder(str(self.settings.output)),
             group=group or WorkerGroup(),
             device=device,
             report=report,
@@ -132,12 +116,9 @@ class TaggerPlan:
 
     def load_trained(self) -> "AlifModel":
         """The network of the newest state, in evaluation mode, on the CPU."""
-        from stages.alif.training import STATE_SCHEMA
-        from stages.training import load_state
-
-        load_state(self.state, self.model, None, self.details, schema=STATE_SCHEMA)
-        self.model.eval()
-        return self.model
+        self.states.load_result(self.start.model)
+        self.start.model.eval()
+        return self.start.model
 
 
 def plan_tagger(settings: TaggerSettings) -> TaggerPlan:
@@ -149,8 +130,6 @@ def plan_tagger(settings: TaggerSettings) -> TaggerPlan:
         UserError: if a setting is impossible; as the datasets raise it.
         BadInputError: if there is nothing to learn from, or the network is none.
     """
-    import torch
-
     from stages.alif.checkpoint import checkpoint_sha256
     from stages.alif.config import PictureSize
     from stages.alif.training import BatchConfig, TextCounts, TrainingConfig
@@ -185,22 +164,18 @@ def plan_tagger(settings: TaggerSettings) -> TaggerPlan:
             f"(assume_complete)"
         )
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        start = _start(network, counts)
+    start = _start(network, counts, seed=seed)
     config = start.config if size is None else replace(start.config, picture=size)
     of_batch = replace(of_batch, short_side=config.picture.short_side, longest=config.picture.longest)
-    tokenize = _tokenize(start)
-    _check_lengths(counts, tokenize, start.model.text_encoder.max_tokens)
+    tokenize = start.tokenize()
+    check_lengths(counts.all(), tokenize, start.model.text_encoder.max_tokens)
     return TaggerPlan(
         settings=settings,
         batch=of_batch,
         training=of_training,
         config=config,
-        model=start.model,
+        start=start,
         tokenize=tokenize,
-        tokenizer=start.tokenizer,
-        tokenizer_json=start.tokenizer_json,
         pictures=pictures,
         counts=counts,
         read_picture=picture_reader(opened),
@@ -220,48 +195,20 @@ def plan_tagger(settings: TaggerSettings) -> TaggerPlan:
     )
 
 
-@dataclass(frozen=True)
-class _Start:
-    """A network before the training."""
-
-    config: "AlifConfig"
-    model: "AlifModel"
-    tokenizer: str
-    """Its name on the hub, or `tokenizer.json`."""
-    tokenizer_json: str | None
-    """The content of `tokenizer.json`."""
-
-
-def _start(network: str, counts: "TextCounts") -> _Start:
+def _start(network: str, counts: "TextCounts", *, seed: int) -> NetworkStart:
     """The small network with random start values, or one that was trained before."""
-    from stages.alif.build import build_model
-    from stages.alif.checkpoint import TOKENIZER_FILE, load_checkpoint
     from stages.alif.tiny import tiny_config
     from stages.alif.vocabulary_tokenizer import vocabulary_size, vocabulary_tokenizer
 
     if network == TINY:
         made = vocabulary_tokenizer(counts.all())
-        config = tiny_config(vocabulary_size(made))
-        return _Start(config, build_model(config), TOKENIZER_FILE, made)
-    folder = Path(network)
-    checkpoint = load_checkpoint(folder)
-    if checkpoint.config.decoding != "pairs":
+        return random_start(tiny_config(vocabulary_size(made)), made, seed=seed)
+    start = trained_start(Path(network))
+    if start.config.decoding != "pairs":
         raise BadInputError(
-            f"{folder}: is a network that looks for pairs itself ({checkpoint.config.decoding}); give a tagger"
+            f"{network}: is a network that looks for pairs itself ({start.config.decoding}); give a tagger"
         )
-    name = json.loads((folder / "config.json").read_text(encoding="utf-8"))["tokenizer"]
-    content = (folder / TOKENIZER_FILE).read_text(encoding="utf-8") if name == TOKENIZER_FILE else None
-    return _Start(checkpoint.config, checkpoint.model, name, content)
-
-
-def _tokenize(start: _Start) -> "Tokenize":
-    """The tokenizer of a network that is not written yet."""
-    from stages.alif.checkpoint import TOKENIZER_FILE, open_tokenizer
-
-    with tempfile.TemporaryDirectory() as folder:
-        if start.tokenizer_json is not None:
-            (Path(folder) / TOKENIZER_FILE).write_text(start.tokenizer_json, encoding="utf-8")
-        return open_tokenizer(Path(folder), start.tokenizer)
+    return start
 
 
 def _labelled(
@@ -299,14 +246,3 @@ def _predicates_with_negatives(pictures: Sequence["LabelledPicture"]) -> frozens
         for predicates in picture.denied.values():
             found |= predicates
     return frozenset(found)
-
-
-def _check_lengths(counts: "TextCounts", tokenize: "Tokenize", max_tokens: int) -> None:
-    """No text may be longer than the text encoder can take; better now than in the thousandth step."""
-    for text in counts.all():
-        num_tokens = int(tokenize([text])[1].sum())
-        if num_tokens > max_tokens:
-            raise BadInputError(
-                f"the text {text[:80]!r} has {num_tokens} tokens, but the network takes {max_tokens}; shorten it in "
-                f"the dataset, or train another network"
-            )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.training_files import (
     DETAILS_FILE,
-    METRICS_FILE,
     STATE_FOLDER,
     WEIGHTS_FILE,
     check_training_output,
@@ -23,6 +21,7 @@ from schemas.job import load_job
 from stages.ingest import open_dataset
 from stages.ingest.dataset import Dataset
 from stages.optional import require_torch
+from stages.storage import Folder
 
 if TYPE_CHECKING:
     from stages.caption.training import CaptionedPicture
@@ -121,7 +120,7 @@ def train_captioner(
         tiny_captioner,
         train,
     )
-    from stages.training import check_state
+    from stages.training import TrainingStates
 
     if image_size < 2 * PATCH or image_size % PATCH:
         raise UserError(f"image_size is {image_size}; give a multiple of {PATCH}, at least {2 * PATCH}")
@@ -152,8 +151,8 @@ def train_captioner(
             name: value for name, value in dataclasses.asdict(of_training).items() if not name.endswith("_every")
         },
     }
-    state = output / STATE_FOLDER
-    check_state(state, details, schema=STATE_SCHEMA)  # before anything is written over
+    states = TrainingStates(Folder(str(output / STATE_FOLDER)), details, schema=STATE_SCHEMA)
+    states.saved()  # refuses another training, before anything is written over
 
     said = Counter(caption for picture in pictures for caption in picture.captions)
     vocabulary = caption_vocabulary({**said, PROMPT: said.total()})
@@ -169,14 +168,13 @@ def train_captioner(
         CaptionBatches(pictures, token_rows, picture_reader(opened), processor, of_batch, seed=seed),
         of_training,
         prompt_length=1 + len(_ids(tokenizer, PROMPT)),
-        state=state,
-        identity=details,
-        metrics=output / METRICS_FILE,
+        states=states,
+        metrics=Folder(str(output)),
         report=report,
         num_threads=num_threads,
     )
     save_captioner(output, captioner, tokenizer, processor)
-    shutil.rmtree(state, ignore_errors=True)
+    states.remove()
     return CaptionerSummary(
         output=output,
         sha256=folder_digest(str(output)),

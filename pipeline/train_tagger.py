@@ -1,25 +1,29 @@
 """Training a Relation Tagger: what `relmill train-tagger` does."""
 
-import importlib.util
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.tagger_plan import TINY, TaggerPlan, TaggerSettings, plan_tagger
-from pipeline.training_files import DETAILS_FILE, WEIGHTS_FILE, check_training_output, write_training_file
-from schemas import BadInputError, StorageError, UserError
+from pipeline.network_start import TINY
+from pipeline.tagger_plan import TaggerPlan, TaggerSettings, plan_tagger
+from pipeline.training_files import (
+    DETAILS_FILE,
+    SCRATCH_FOLDER,
+    WEIGHTS_FILE,
+    check_training_output,
+    write_training_file,
+)
+from pipeline.training_workers import Workers
+from schemas import BadInputError
 from stages.optional import require_torch
 
 if TYPE_CHECKING:
     import torch
 
     from stages.alif.model import AlifModel
-
-_SCRATCH_FOLDER = ".ray"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,8 @@ def train_tagger(
         StorageError: if something cannot be written.
     """
     require_torch("train-tagger")
-    _check_workers(num_workers, batch_size)
+    workers = Workers(number=num_workers, gpus_per_worker=gpus_per_worker, address=address)
+    workers.check(batch_size)
     check_training_output(output, resume=resume)
     plan = plan_tagger(
         TaggerSettings(
@@ -128,36 +133,23 @@ def train_tagger(
             num_threads=num_threads,
         )
     )
-    plan.steps_done()  # refuses another training, before anything is written over
+    plan.states.saved()  # refuses another training, before anything is written over
     write_training_file(output / DETAILS_FILE, json.dumps(plan.details, indent=1) + "\n")
-    if plan.tokenizer_json is not None:
-        write_training_file(output / "tokenizer.json", plan.tokenizer_json)
+    if plan.start.tokenizer_json is not None:
+        write_training_file(output / "tokenizer.json", plan.start.tokenizer_json)
 
-    if num_workers == 1 and address is None:
+    if workers.are_here:
         model = plan.train(report=report)
     else:
-        _train_with_ray(plan, num_workers, gpus_per_worker=gpus_per_worker, address=address, report=report)
+        _train_with_ray(plan, workers, report=report)
         model = _trained(plan)
     return _finish(plan, model)
 
 
-def _train_with_ray(
-    plan: TaggerPlan,
-    num_workers: int,
-    *,
-    gpus_per_worker: float | None,
-    address: str | None,
-    report: Callable[[str], None],
-) -> None:
+def _train_with_ray(plan: TaggerPlan, workers: Workers, *, report: Callable[[str], None]) -> None:
     """Have the workers of a cluster train, up to the last state."""
-    if plan.steps_done() == plan.settings.steps:
+    if plan.states.steps_done() == plan.settings.steps:
         return  # all that is missing is what comes after
-    if importlib.util.find_spec("pandas") is None:  # Ray Train says less about it
-        raise UserError(
-            "training with several workers needs pandas, not installed here; run: pip install 'relmill[train]'"
-        )
-    from pipeline.runtimes.ray_training import train_with_ray
-
     settings = plan.settings
     # Workers may stand in other folders.
     absolute = replace(
@@ -166,14 +158,8 @@ def _train_with_ray(
         output=settings.output.absolute(),
         network=settings.network if settings.network == TINY else str(Path(settings.network).absolute()),
     )
-    train_with_ray(
-        partial(_learn, absolute, plan.details),
-        num_workers=num_workers,
-        gpus_per_worker=gpus_per_worker,
-        address=address,
-        scratch=settings.output / _SCRATCH_FOLDER,
-        report=report,
-    )
+    learn = partial(_learn, absolute, plan.details)
+    workers.train(learn, scratch=settings.output / SCRATCH_FOLDER, report=report)
 
 
 def _learn(
@@ -193,11 +179,7 @@ def _learn(
 
 def _trained(plan: TaggerPlan) -> "AlifModel":
     """The network that other processes trained, from its last state."""
-    if plan.steps_done() != plan.settings.steps:
-        raise StorageError(
-            f"{plan.state}: the workers finished, but what they wrote is not here; give an --output on storage that "
-            f"all of them share"
-        )
+    plan.states.check_finished(plan.settings.steps)
     return plan.load_trained()
 
 
@@ -206,8 +188,8 @@ def _finish(plan: TaggerPlan, model: "AlifModel") -> TaggerSummary:
     from stages.alif.checkpoint import checkpoint_sha256, save_checkpoint
 
     output = plan.settings.output
-    save_checkpoint(output, plan.config, model.state_dict(), tokenizer=plan.tokenizer)
-    shutil.rmtree(plan.state, ignore_errors=True)
+    save_checkpoint(output, plan.config, model.state_dict(), tokenizer=plan.start.tokenizer)
+    plan.states.remove()
     return TaggerSummary(
         output=output,
         sha256=checkpoint_sha256(output),
@@ -219,13 +201,3 @@ def _finish(plan: TaggerPlan, model: "AlifModel") -> TaggerSummary:
         num_without_negatives=len(plan.counts.predicates.keys() - plan.negatives),
         num_rejected=plan.num_rejected,
     )
-
-
-def _check_workers(num_workers: int, batch_size: int) -> None:
-    if num_workers < 1:
-        raise UserError(f"num_workers is {num_workers}; give a number of at least 1")
-    if 1 <= batch_size < num_workers:
-        raise UserError(
-            f"batch_size is {batch_size}, fewer pictures than the {num_workers} workers that share them; give a "
-            f"greater --batch-size or fewer --workers"
-        )

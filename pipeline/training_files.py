@@ -11,8 +11,8 @@ from schemas import BadInputError, StorageError, TransientError
 from stages.ingest.dataset import Dataset
 from stages.picture import decode_rgb
 
-DETAILS_FILE, METRICS_FILE, STATE_FOLDER = "training.json", "metrics.jsonl", "state"
-"""In the output: all settings; the figures, a JSON line for some steps each; and, while it lasts, the state."""
+DETAILS_FILE, STATE_FOLDER, SCRATCH_FOLDER = "training.json", "state", ".ray"
+"""In the output: all settings; and, while it lasts, the states, and what Ray Train writes."""
 
 WEIGHTS_FILE = "model.safetensors"
 """In the output of a finished training."""

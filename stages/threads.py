@@ -1,7 +1,11 @@
-"""How many cores a network computes on."""
+"""How many cores a network computes on, and how exactly."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 @contextmanager
@@ -18,3 +22,20 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def repeatable_arithmetic(device: "torch.device") -> Iterator[None]:
+    """On a CPU one thread, on a GPU float32 that is float32; both only meanwhile.
+
+    PyTorch lets convolutions on a GPU round their inputs to ten bits (TF32) unless told otherwise, which is more than
+    what batches may differ by.
+    """
+    import torch
+
+    if device.type == "cpu":
+        with one_thread():
+            yield
+    else:
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            yield

@@ -40,11 +40,11 @@ def evaluate_hicodet(
         title="HICO-DET",
         space=hico_classes().space,
         settings={"split": split},
-        check=_interactions_only,
+        check=interactions_only,
     )
 
 
-def _interactions_only(truths: Iterator[ReadTruth], notes: Notes, leave_out: bool) -> Iterator[ReadTruth]:  # noqa: FBT001 - as `Check` has it
+def interactions_only(truths: Iterator[ReadTruth], notes: Notes, leave_out: bool) -> Iterator[ReadTruth]:  # noqa: FBT001 - as `Check` has it
     """The truths, all of them among HICO's 600."""
     space = hico_classes().space
     for read in truths:

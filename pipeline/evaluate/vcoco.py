@@ -7,16 +7,16 @@ from typing import cast, get_args
 from pipeline.evaluate.conventions import as_values, chosen_conventions
 from pipeline.evaluate.evaluation import Coverage, Evaluation, Input
 from schemas import BadInputError, UserError
-from stages.evaluate.read import Notes, is_output_folder, must_exist
+from stages.evaluate.read import Notes, is_lines, is_output_folder, must_exist
 from stages.evaluate.vcoco import PRESETS, VCocoEvaluator, VCocoPrediction
 from stages.evaluate.vcoco_predictions import NanScores, read_vcoco_predictions
-from stages.evaluate.vcoco_shards import read_vcoco_shards
+from stages.evaluate.vcoco_shards import read_vcoco_shards, read_vcoco_triplets
 from stages.evaluate.vcoco_truth import read_vcoco_truth
 
 
 @dataclass(frozen=True, slots=True)
 class VCocoFiles:
-    """What is compared: the official files of the truth, and predictions as JSON, as pickle, or as an output folder."""
+    """What is compared: the official files of the truth, and predictions as JSON, pickle, triplets or output folder."""
 
     ground_truth: str
     """The verb file of a split."""
@@ -62,6 +62,8 @@ def evaluate_vcoco(
     num_predictions, notes = 0, Notes()
     if is_output:
         predictions = read_vcoco_shards(files.predictions, truth, notes)
+    elif is_lines(files.predictions):
+        predictions = read_vcoco_triplets(files.predictions, truth, notes)
     else:
         predictions = read_vcoco_predictions(files.predictions, truth, nan_scores=cast(NanScores, nan_scores))
     for image, prediction in predictions:

@@ -11,13 +11,13 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.progress import duration
 from pipeline.report.reasons import reason_in_words
 from pipeline.report.sample import Sample, committed_scene, is_label, row_relations, spread
 from pipeline.show.draw import VERDICT_COLOURS, draw_scene
 from pipeline.show.evidence import Segment, evidence_segments
 from pipeline.show.verdict import Triplet, Verdict, judged_triplets
 from schemas import RelmillError, Scene
+from stages.duration import duration
 from stages.storage import Folder
 
 _NUM_EXAMPLES = 12

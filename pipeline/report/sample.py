@@ -1,14 +1,13 @@
 """A bounded look at an output of any size: committed scenes, evenly spread, their damage told rather than raised."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from schemas import BadInputError, Relation, RelmillError, Scene
-from schemas.commit import Commit, FileEntry
+from schemas.commit import Commit
 from stages.pack import CommitLog, dead_letters, read_index, read_scene
 from stages.storage import Folder
 
@@ -17,8 +16,6 @@ _MOST_UNITS = 128
 _MOST_ROWS_LOADED = 64_000
 # Object stores answer after tens of milliseconds; the disk does not mind.
 _THREADS = 8
-
-_SAFE_NAME = re.compile(r"(shards|index|dead)/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ def committed_rows(folder: Folder, commit: Commit, *, most: int | None = None) -
     """
     if commit.index is None:
         return []
-    place = folder.path(_checked_name(folder, commit.index))
+    place = folder.path(commit.index.name)
     try:
         rows = read_index(folder, commit, most=most)
     except (RelmillError, PermissionError):
@@ -105,8 +102,6 @@ def committed_rows(folder: Folder, commit: Commit, *, most: int | None = None) -
     shard = commit.shard.name if commit.shard else None
     if any(row.get("shard") != shard or not isinstance(row.get("key"), str) for row in rows):
         raise BadInputError(f"{place}: rows that do not belong to shard {shard}; the index is damaged")
-    if commit.shard:
-        _checked_name(folder, commit.shard)
     return rows
 
 
@@ -114,7 +109,7 @@ def committed_letters(folder: Folder, commit: Commit) -> list[dict[str, Any]]:
     """`dead_letters`, with the care of `committed_rows`."""
     if commit.dead is None:
         return []
-    place = folder.path(_checked_name(folder, commit.dead))
+    place = folder.path(commit.dead.name)
     try:
         letters = dead_letters(folder, commit)
     except (RelmillError, PermissionError):
@@ -167,9 +162,3 @@ def row_relations(row: dict[str, Any]) -> list[Relation]:
 def is_label(relation: Relation) -> bool:
     """Whether it is a pseudo-label: asserted, and not by a human."""
     return relation.source != "human" and relation.state == "asserted"
-
-
-def _checked_name(folder: Folder, entry: FileEntry) -> str:
-    if not isinstance(entry.name, str) or not _SAFE_NAME.fullmatch(entry.name):
-        raise BadInputError(f"{folder}: a commit names the file {entry.name!r}, which is no file of an output")
-    return entry.name

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray import exceptions as ray_exceptions
@@ -28,14 +28,8 @@ from ray.train import (
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from pipeline.runtimes.ray_cluster import ray_cluster
+from pipeline.training_workers import Learn, Workers
 from schemas import InternalError, RelmillError, TransientError, UserError
-
-if TYPE_CHECKING:
-    import torch
-
-Learn = Callable[["torch.device", Callable[[str], None]], None]
-"""What each worker does, with a device and what takes lines for the terminal. `torch.distributed` is set up then. It
-travels to the workers, and must go on where it stood when it is called again."""
 
 # Over a whole training. Each costs at most `save_every` steps, and half a minute.
 _MAX_RESTARTS = 10
@@ -47,22 +41,12 @@ _ENVIRONMENT = {
 }
 
 
-def train_with_ray(
-    learn: Learn,
-    *,
-    num_workers: int,
-    gpus_per_worker: float | None,
-    address: str | None,
-    scratch: Path,
-    report: Callable[[str], None],
-) -> None:
+def train_with_ray(learn: Learn, workers: Workers, *, scratch: Path, report: Callable[[str], None]) -> None:
     """Have some workers train a network together.
 
     Args:
         learn: what each of them does.
-        num_workers: at least 1; each has a CPU.
-        gpus_per_worker: by default 1 if the cluster has enough, else 0. Below 1 workers share a GPU.
-        address: of the cluster; by default a local one is started.
+        workers: how many; each has a CPU. With less than a GPU each, workers share one.
         scratch: folder for what Ray Train writes besides, on storage that all workers share; removed at the end.
         report: gets the lines of the workers.
 
@@ -72,8 +56,8 @@ def train_with_ray(
         TransientError: if workers died too often.
         InternalError: if a worker failed otherwise.
     """
-    with ray_cluster(address, setting="--address"), _scratch(scratch):
-        gpus = _gpus_per_worker(num_workers, gpus_per_worker)
+    with ray_cluster(workers.address, setting=workers.setting("address")), _scratch(scratch):
+        gpus = _gpus_per_worker(workers)
         lines = ray.remote(_Lines).options(num_cpus=0).remote()
         trainer = TorchTrainer(
             _work,
@@ -81,7 +65,7 @@ def train_with_ray(
             # NCCL refuses workers that share a GPU.
             torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo"),
             scaling_config=ScalingConfig(
-                num_workers=num_workers, use_gpu=gpus > 0, resources_per_worker={"CPU": 1, "GPU": gpus}
+                num_workers=workers.number, use_gpu=gpus > 0, resources_per_worker={"CPU": 1, "GPU": gpus}
             ),
             run_config=RunConfig(
                 name="train",
@@ -172,16 +156,18 @@ def _scratch(folder: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _gpus_per_worker(num_workers: int, wanted: float | None) -> float:
+def _gpus_per_worker(workers: Workers) -> float:
     """What each worker reserves; refuses what would wait for ever."""
     has = ray.cluster_resources()
+    wanted = workers.gpus_per_worker
     if wanted is None:
-        wanted = float(has.get("GPU", 0.0) >= num_workers)
+        wanted = float(has.get("GPU", 0.0) >= workers.number)
     for kind, each in (("CPU", 1.0), ("GPU", wanted)):
-        if num_workers * each > has.get(kind, 0.0) + 1e-6:
+        if workers.number * each > has.get(kind, 0.0) + 1e-6:
             raise UserError(
-                f"--workers {num_workers}: they reserve {num_workers * each:g} {kind}s, the cluster has "
-                f"{has.get(kind, 0.0):g}; give fewer workers" + (" or lower --gpus-per-worker" if kind == "GPU" else "")
+                f"{workers.setting('workers')} {workers.number}: they reserve {workers.number * each:g} {kind}s, the "
+                f"cluster has {has.get(kind, 0.0):g}; give fewer workers"
+                + (f" or lower {workers.setting('gpus_per_worker')}" if kind == "GPU" else "")
             )
     return wanted
 

@@ -14,7 +14,8 @@ from stages.picture import decode_rgb
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Paint = tuple[int, int, int, int]
 
 # Background and text of a relation's label, by what humans say of it; the report explains them in these colours.
 VERDICT_COLOURS: dict[Verdict, tuple[Colour, Colour]] = {
@@ -28,8 +29,8 @@ VERDICT_COLOURS: dict[Verdict, tuple[Colour, Colour]] = {
 _MOST_PAIRS = 10
 # Boxes without a relation get a name only in a picture with few boxes.
 _MOST_IDLE_NAMES = 6
-# Lines are drawn this much larger and shrunk, which smooths them.
-_SMOOTH = 2
+SMOOTH = 2
+"""Lines are drawn this much larger and shrunk, which smooths them."""
 _GOLDEN = 0.618033988749895
 
 
@@ -44,12 +45,13 @@ class _Label:
     size: tuple[float, float]
 
 
-def draw_scene(scene: Scene, *, max_side: int = 640) -> Image.Image:
+def draw_scene(scene: Scene, *, max_side: int = 640, predicates: bool = True) -> Image.Image:
     """Draw a scene with its best relations, for a person to judge at a glance.
 
     Args:
         scene: with `image.data`; without it the boxes are drawn on grey.
         max_side: the longer side of the result in pixels; pictures are shrunk or enlarged to it.
+        predicates: whether arrows are labelled. If not, every region is, as what is said of it stands elsewhere.
 
     Returns:
         An RGB picture. A label under an arrow is green where a human asserted the triplet too, red where one denied
@@ -66,22 +68,22 @@ def draw_scene(scene: Scene, *, max_side: int = 640) -> Image.Image:
         pairs.setdefault((triplet.subject, triplet.object), []).append(triplet)
     shown = dict(list(pairs.items())[:_MOST_PAIRS])
     related = {region for pair in shown for region in pair}
-    colours = _colours(region.id for region in scene.regions)
+    colours = region_colours(region.id for region in scene.regions)
     anchors = {pair: _anchors(boxes[pair[0]], boxes[pair[1]]) for pair in shown}
 
     picture = _draw_lines(ground, boxes, colours, related, anchors)
     font_px = max(11, round(max_side / 46))
     font = ImageFont.load_default(size=font_px)
-    named = related if len(boxes) - len(related) > _MOST_IDLE_NAMES else boxes.keys()
+    named = related if predicates and len(boxes) - len(related) > _MOST_IDLE_NAMES else boxes.keys()
     labels = [
-        _pair_label(shown[pair], *anchors[pair], font, ground.size) for pair in shown
+        _pair_label(shown[pair], *anchors[pair], font, ground.size) for pair in shown if predicates
     ] + [
         _name_label(region, boxes[region.id], colours[region.id], font, ground.size)
         for region in scene.regions
         if region.id in named
     ]  # fmt: skip
     hidden = sum(len(pair) for pair in pairs.values()) - sum(len(pair) for pair in shown.values())
-    if hidden:
+    if hidden and predicates:
         labels.append(_footnote(f"and {hidden} more relations", font, ground.size))
     _draw_labels(picture, labels, [point for pair in anchors.values() for point in pair], font)
     return picture
@@ -116,7 +118,7 @@ def _scaled(region: Region, scale: float, size: tuple[int, int]) -> Rectangle:
     return x1, y1, x2, y2
 
 
-def _colours(regions: Iterable[int]) -> dict[int, Colour]:
+def region_colours(regions: Iterable[int]) -> dict[int, Colour]:
     """Neighbouring regions get hues far apart, by steps of the golden section around the colour circle."""
     colours = {}
     for i, region in enumerate(sorted(regions)):
@@ -150,33 +152,32 @@ def _draw_lines(
     anchors: dict[tuple[int, int], tuple[Point, Point]],
 ) -> Image.Image:
     """Boxes and arrows over the ground, smoothed."""
-    layer = Image.new("RGBA", (ground.width * _SMOOTH, ground.height * _SMOOTH))
+    layer = Image.new("RGBA", (ground.width * SMOOTH, ground.height * SMOOTH))
     draw = ImageDraw.Draw(layer)
     # Large boxes first, so that small ones inside them stay visible; those without a relation below all.
     order = sorted(boxes, key=lambda region: (region in related, -_area(boxes[region]), region))
     for region in order:
-        box = [value * _SMOOTH for value in boxes[region]]
+        box = [value * SMOOTH for value in boxes[region]]
         strong = region in related
         if strong:
-            draw.rectangle(box, outline=(0, 0, 0, 150), width=4 * _SMOOTH)
-        draw.rectangle(box, outline=(*colours[region], 255 if strong else 170), width=(2 if strong else 1) * _SMOOTH)
+            draw.rectangle(box, outline=(0, 0, 0, 150), width=4 * SMOOTH)
+        draw.rectangle(box, outline=(*colours[region], 255 if strong else 170), width=(2 if strong else 1) * SMOOTH)
     for (subject, _), (start, end) in anchors.items():
-        _draw_arrow(draw, start, end, (0, 0, 0, 170), width=5)
-        _draw_arrow(draw, start, end, (*colours[subject], 255), width=3)
+        draw_arrow(draw, start, end, (0, 0, 0, 170), width=5)
+        draw_arrow(draw, start, end, (*colours[subject], 255), width=3)
     picture = ground.convert("RGBA")
     picture.alpha_composite(layer.resize(ground.size, Image.Resampling.BOX))
     return picture.convert("RGB")
 
 
-def _draw_arrow(
-    draw: ImageDraw.ImageDraw, start: Point, end: Point, ink: tuple[int, int, int, int], *, width: int
-) -> None:
-    (ax, ay), (bx, by) = ((x * _SMOOTH, y * _SMOOTH) for x, y in (start, end))
+def draw_arrow(draw: ImageDraw.ImageDraw, start: Point, end: Point, ink: Paint, *, width: int) -> None:
+    """An arrow on a layer that is `SMOOTH` times as large as the points say."""
+    (ax, ay), (bx, by) = ((x * SMOOTH, y * SMOOTH) for x, y in (start, end))
     length = math.hypot(bx - ax, by - ay) or 1.0
     ux, uy = (bx - ax) / length, (by - ay) / length
-    head, half, radius = (3 + 3 * width) * _SMOOTH, (2 + 1.2 * width) * _SMOOTH, (1.5 + width) * _SMOOTH
+    head, half, radius = (3 + 3 * width) * SMOOTH, (2 + 1.2 * width) * SMOOTH, (1.5 + width) * SMOOTH
     neck_x, neck_y = bx - ux * head, by - uy * head
-    draw.line([(ax, ay), (neck_x, neck_y)], fill=ink, width=width * _SMOOTH)
+    draw.line([(ax, ay), (neck_x, neck_y)], fill=ink, width=width * SMOOTH)
     draw.polygon(
         [(bx, by), (neck_x - uy * half, neck_y + ux * half), (neck_x + uy * half, neck_y - ux * half)], fill=ink
     )
@@ -191,14 +192,11 @@ def _pair_label(
     triplets: Sequence[Triplet],
     start: Point,
     end: Point,
-    font: _Font,
+    font: Font,
     size: tuple[int, int],
 ) -> _Label:
     """All predicates of a pair, one a line, near the middle of its arrow."""
-    lines = tuple(
-        _clipped(t.predicate) if t.verdict == "human" else f"{_clipped(t.predicate)} {t.relation.score:.2f}"
-        for t in triplets
-    )
+    lines = tuple(triplet_words(t) for t in triplets)
     grounds, inks = zip(*(VERDICT_COLOURS[t.verdict] for t in triplets), strict=True)
     width, height = _measure(lines, font)
     places = []
@@ -212,15 +210,21 @@ def _pair_label(
     return _Label(lines, grounds, inks, tuple(places), (width, height))
 
 
+def triplet_words(triplet: Triplet) -> str:
+    """Predicate, and score if it is not a human's."""
+    words = clipped(triplet.predicate)
+    return words if triplet.verdict == "human" else f"{words} {triplet.relation.score:.2f}"
+
+
 def _name_label(
     region: Region,
     box: Rectangle,
     colour: Colour,
-    font: _Font,
+    font: Font,
     size: tuple[int, int],
 ) -> _Label:
     """Name and id of a region, at a corner of its box."""
-    lines = (f"{_clipped(region.name)}#{region.id}",)
+    lines = (region_name(region),)
     width, height = _measure(lines, font)
     x1, y1, x2, y2 = box
     corners = [
@@ -228,21 +232,31 @@ def _name_label(
         (x2 - width, y2), (x2 - width, y2 - height), (x2, y1), (x1 - width, y1),
     ]  # fmt: skip
     places = tuple(_inside(x, y, width, height, size) for x, y in corners)
-    ink = (0, 0, 0) if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 130 else (255, 255, 255)
-    return _Label(lines, (colour,), (ink,), places, (width, height))
+    return _Label(lines, (colour,), (ink_on(colour),), places, (width, height))
 
 
-def _footnote(text: str, font: _Font, size: tuple[int, int]) -> _Label:
+def region_name(region: Region) -> str:
+    """Such as `horse#5`."""
+    return f"{clipped(region.name)}#{region.id}"
+
+
+def ink_on(colour: Colour) -> Colour:
+    """Black or white, whichever can be read on a colour."""
+    return (0, 0, 0) if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 130 else (255, 255, 255)
+
+
+def _footnote(text: str, font: Font, size: tuple[int, int]) -> _Label:
     width, height = _measure((text,), font)
     ground, ink = VERDICT_COLOURS["labelled"]
     return _Label((text,), (ground,), (ink,), (_inside(0, size[1], width, height, size),), (width, height))
 
 
-def _measure(lines: Sequence[str], font: _Font) -> tuple[float, float]:
-    return max(font.getlength(line) for line in lines) + 6, len(lines) * _line_height(font)
+def _measure(lines: Sequence[str], font: Font) -> tuple[float, float]:
+    return max(font.getlength(line) for line in lines) + 6, len(lines) * line_height(font)
 
 
-def _line_height(font: _Font) -> int:
+def line_height(font: Font) -> int:
+    """Pixels that a line of text takes, with a little air."""
     _, top, _, bottom = font.getbbox("Ágj")
     return math.ceil(bottom - min(top, 0)) + 3
 
@@ -251,13 +265,13 @@ def _inside(x: float, y: float, width: float, height: float, size: tuple[int, in
     return max(0.0, min(x, size[0] - width)), max(0.0, min(y, size[1] - height))
 
 
-def _clipped(text: str, most: int = 28) -> str:
+def clipped(text: str, most: int = 28) -> str:
     """Short and on one line: a name in a record may hold anything."""
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _draw_labels(picture: Image.Image, labels: Sequence[_Label], keep_free: Sequence[Point], font: _Font) -> None:
+def _draw_labels(picture: Image.Image, labels: Sequence[_Label], keep_free: Sequence[Point], font: Font) -> None:
     """Place each label where it covers least of those before it and of the ends of arrows, and write it."""
     draw = ImageDraw.Draw(picture)
     taken: list[Rectangle] = [(x - 10, y - 10, x + 10, y + 10) for x, y in keep_free]

@@ -1,4 +1,4 @@
-"""The job file."""
+"""The job files."""
 
 from schemas.job.dataset import (
     DATASET_PATHS,
@@ -14,7 +14,7 @@ from schemas.job.dataset import (
     VisualGenomeDataset,
 )
 from schemas.job.job import Job, PoolJob, RuntimeJob, StageName
-from schemas.job.load import build_job, load_job, resolve_path
+from schemas.job.load import build_job, build_train_job, load_job, load_train_job, resolve_path
 from schemas.job.stages import (
     BlipCaptions,
     CaptionJob,
@@ -24,6 +24,14 @@ from schemas.job.stages import (
     RelationTagger,
     ScreenJob,
     TagJob,
+)
+from schemas.job.train import (
+    TrainAugment,
+    TrainJob,
+    TrainLabels,
+    TrainRuntime,
+    TrainSource,
+    TrainValidation,
 )
 
 __all__ = [
@@ -47,10 +55,18 @@ __all__ = [
     "ScreenJob",
     "StageName",
     "TagJob",
+    "TrainAugment",
+    "TrainJob",
+    "TrainLabels",
+    "TrainRuntime",
+    "TrainSource",
+    "TrainValidation",
     "TripletsDataset",
     "VCocoDataset",
     "VisualGenomeDataset",
     "build_job",
+    "build_train_job",
     "load_job",
+    "load_train_job",
     "resolve_path",
 ]

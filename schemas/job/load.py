@@ -1,17 +1,20 @@
-"""Job files from disk: YAML in, a checked `Job` out, every fault named by its key."""
+"""Job files from disk: YAML in, a checked job out, every fault named by its key."""
 
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from schemas.errors import JobError
-from schemas.job.dataset import DATASET_PATHS
+from schemas.job.dataset import DATASET_PATHS, JobPart
 from schemas.job.job import Job
+from schemas.job.train import TrainJob
+
+AnyJob = TypeVar("AnyJob", bound=JobPart)
 
 # Keys whose values are paths: relative ones are meant from where the job file stands.
 _PATHS = {
@@ -46,20 +49,14 @@ def load_job(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Job
     Raises:
         JobError: naming the file and the key, the value found and what is expected.
     """
-    file = Path(path)
-    try:
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except (OSError, UnicodeDecodeError) as error:
-        raise JobError(f"{file}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise JobError(f"{file}: not valid YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise JobError(
-            f"{file}: a job is a mapping with the keys dataset, output, ...; found {type(document).__name__}"
-        )
-    for override in overrides:
-        _override(document, override)
-    return build_job(document, base=file.resolve().parent, name=str(file))
+    document = _read(Path(path), overrides, keys="dataset, output, ...")
+    return build_job(document, base=Path(path).resolve().parent, name=str(path))
+
+
+def load_train_job(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> TrainJob:
+    """The same of a job file of `relmill train`."""
+    document = _read(Path(path), overrides, keys="sources, output, ...")
+    return build_train_job(document, base=Path(path).resolve().parent, name=str(path))
 
 
 def build_job(document: dict[str, Any], *, base: str | os.PathLike[str] = ".", name: str = "job") -> Job:
@@ -68,22 +65,47 @@ def build_job(document: dict[str, Any], *, base: str | os.PathLike[str] = ".", n
     Raises:
         JobError: as `load_job`.
     """
+    return _resolve(_checked(Job, document, name=name, schema="job"), os.fspath(base))
+
+
+def build_train_job(document: dict[str, Any], *, base: str | os.PathLike[str] = ".", name: str = "job") -> TrainJob:
+    """The same of a job of `relmill train`."""
+    return _resolve_training(_checked(TrainJob, document, name=name, schema="train"), os.fspath(base))
+
+
+def _read(file: Path, overrides: Sequence[str], *, keys: str) -> dict[str, Any]:
+    """The document of a job file, with its overrides."""
     try:
-        job = Job.model_validate(document)
+        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(f"{file}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise JobError(f"{file}: not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise JobError(f"{file}: a job is a mapping with the keys {keys}; found {type(document).__name__}")
+    for override in overrides:
+        _override(document, override)
+    return document
+
+
+def _checked(kind: type[AnyJob], document: dict[str, Any], *, name: str, schema: str) -> AnyJob:
+    try:
+        return kind.model_validate(document)
     except ValidationError as error:
-        raise JobError("\n".join(f"{name}: {_explain(detail)}" for detail in error.errors())) from error
-    return _resolve(job, os.fspath(base))
+        raise JobError("\n".join(f"{name}: {_explain(detail, schema)}" for detail in error.errors())) from error
 
 
-def _explain(detail: Any) -> str:
+def _explain(detail: Any, schema: str) -> str:
     """`tag.prio: unknown key; known keys are ...`, one line per fault."""
     # Behind a union's key pydantic puts the name of the branch (`coco`, `blip`); no such key stands in the file.
     parts = [str(part) for part in detail["loc"]]
     key = ".".join(parts[:1] + parts[2:] if parts and parts[0] in _UNIONS else parts)
     if detail["type"] == "extra_forbidden":
-        return f"{key}: unknown key (value {detail['input']!r}); remove it or see `relmill schema job`"
+        return f"{key}: unknown key (value {detail['input']!r}); remove it or see `relmill schema {schema}`"
     if detail["type"] == "missing":
         return f"{key}: missing; add it"
+    if not key:  # of the job as a whole: the message names the keys
+        return str(detail["msg"])
     return f"{key}: {detail['msg']} (found {detail['input']!r})"
 
 
@@ -96,13 +118,22 @@ def _override(document: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise JobError(f"--set {override}: the value is not valid YAML: {error}") from error
     *parents, leaf = key.split(".")
-    place = document
+    place: Any = document
     for parent in parents:
-        child = place.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise JobError(f"--set {override}: {parent} is {child!r}, which has no keys")
-        place = child
-    place[leaf] = value
+        place = place.setdefault(parent, {}) if isinstance(place, dict) else _element(place, parent, override)
+        if not isinstance(place, dict | list):
+            raise JobError(f"--set {override}: {parent} is {place!r}, which has no keys")
+    if isinstance(place, dict):
+        place[leaf] = value
+    else:
+        _element(place, leaf, override)
+        place[int(leaf)] = value
+
+
+def _element(elements: list[Any], number: str, override: str) -> Any:
+    if not number.isdecimal() or int(number) >= len(elements):
+        raise JobError(f"--set {override}: {number} is no element of a list of {len(elements)}; the first is 0")
+    return elements[int(number)]
 
 
 def _resolve(job: Job, base: str) -> Job:
@@ -115,6 +146,23 @@ def _resolve(job: Job, base: str) -> Job:
             changes = {key: value for key, value in changes.items() if os.path.exists(value)}
         parts[name] = part.model_copy(update=changes)
     return job.model_copy(update=parts)
+
+
+def _resolve_training(job: TrainJob, base: str) -> TrainJob:
+    changes: dict[str, Any] = {
+        "output": resolve_path(job.output, base),
+        "sources": tuple(
+            source.model_copy(update={"output": resolve_path(source.output, base)}) for source in job.sources
+        ),
+    }
+    if job.validation is not None:
+        of_validation = {"output": resolve_path(job.validation.output, base)}
+        changes["validation"] = job.validation.model_copy(update=of_validation)
+    if job.cache is not None:
+        changes["cache"] = resolve_path(job.cache, base)
+    if job.network != "tiny":
+        changes["network"] = resolve_path(job.network, base)
+    return job.model_copy(update=changes)
 
 
 def resolve_path(path: str, base: str) -> str:

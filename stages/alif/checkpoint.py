@@ -74,8 +74,8 @@ def save_checkpoint(folder: Path, config: AlifConfig, state: Mapping[str, Tensor
         folder.mkdir(parents=True, exist_ok=True)
         # safetensors refuses tensors that share memory; a copy of each is what is meant.
         save_file({name: state[name].detach().contiguous().clone() for name in sorted(state)}, partial)
-        partial.replace(folder / _WEIGHTS)
         (folder / _CONFIG).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        partial.replace(folder / _WEIGHTS)  # last: where weights are, the network is whole
     except OSError as error:
         raise StorageError(f"{folder}: cannot be written: {error}; give another folder") from error
     finally:

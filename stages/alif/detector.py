@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from schemas import BadInputError, UserError
+from schemas import UserError
 from stages.alif.boxes import boxes_cxcywh_to_xyxy
 from stages.alif.images import batch_images, resize_for_network
 from stages.alif.label_sequence import NO_OBJECTS
 from stages.alif.model import AlifModel
-from stages.alif.text_encoder import Tokenize
+from stages.alif.text_encoder import TextFeatures, Tokenize
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,11 +85,11 @@ class PairDetector:
             objects: names, each once; "no objects" is added.
             predicates: each once.
             multiple_of: what the sides of a batch are rounded up to; see `AlifConfig.coarsest_stride`.
-            bfloat16: take the network's products in half precision.
+            bfloat16: take the network's products in half precision; texts stay in float32.
 
         Raises:
             UserError: if there is no name or no predicate, or one twice.
-            BadInputError: if a text is too long for the network.
+            BadInputError: if a text is too long for the network, or is of no words.
         """
         for what, texts in (("names", objects), ("predicates", predicates)):
             if not texts or len(set(texts)) < len(texts):
@@ -99,15 +100,8 @@ class PairDetector:
         self._multiple_of = multiple_of
         self._device = next(model.parameters()).device
         self._bfloat16 = bfloat16
-        input_ids, mask = tokenize([*objects, NO_OBJECTS, *predicates])
-        longest = int(mask.sum(-1).max())
-        if longest > model.text_encoder.max_tokens:
-            text = [*objects, NO_OBJECTS, *predicates][int(mask.sum(-1).argmax())]
-            raise BadInputError(
-                f"the text {text[:80]!r} has {longest} tokens, but the network takes {model.text_encoder.max_tokens}"
-            )
-        with torch.no_grad(), self._autocast():
-            self._features = model.text_encoder(input_ids.to(self._device), mask.to(self._device))
+        # Each text by itself, so that its vector does not depend on those beside it.
+        self._features = TextFeatures(model.text_encoder, tokenize)([*objects, NO_OBJECTS, *predicates])
 
     def detect(self, pictures: Sequence[Image.Image], *, short_side: int, longest: int) -> list[DetectedPairs]:
         """What the network says of each picture, in order.
@@ -117,15 +111,24 @@ class PairDetector:
             short_side: pixels of the shorter side for the network; see `network_size`.
             longest: most pixels of the longer side.
         """
-        if not pictures:
-            return []
         images = [resize_for_network(picture, short_side=short_side, longest=longest) for picture in pictures]
+        return self.detect_resized(images, [picture.size for picture in pictures])
+
+    def detect_resized(self, images: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[DetectedPairs]:
+        """What the network says of pictures that were resized already, in order.
+
+        Args:
+            images: (3, H, W) of `resize_for_network`; one batch, padded to the largest.
+            sizes: (width, height) of each picture before that, in whose pixels boxes are told.
+        """
+        if not images:
+            return []
         pixels, padding = batch_images(images, multiple_of=self._multiple_of)
         with torch.no_grad(), self._autocast():
             encoded = self._model.encode(pixels.to(self._device), padding.to(self._device), self._features)
             decoded = self._model.decode(
                 encoded,
-                self._model.decoder.queries(len(pictures)),
+                self._model.decoder.queries(len(images)),
                 num_objects=self._num_objects,
                 num_relations=self._num_relations,
             )
@@ -138,10 +141,10 @@ class PairDetector:
             _numbers(boxes_cxcywh_to_xyxy(boxes[-1].float()).clamp(0, 1))
             for boxes in (decoded.subject_boxes, decoded.object_boxes)
         ]
-        sizes = [np.array(picture.size * 2, dtype=np.float64) for picture in pictures]
+        corners = [np.array([*size, *size], dtype=np.float64) for size in sizes]
         return [
-            DetectedPairs(boxes[0][row] * size, boxes[1][row] * size, classes[0][row], classes[1][row], predicates[row])
-            for row, size in enumerate(sizes)
+            DetectedPairs(boxes[0][row] * far, boxes[1][row] * far, classes[0][row], classes[1][row], predicates[row])
+            for row, far in enumerate(corners)
         ]
 
     def _autocast(self) -> torch.autocast:
@@ -149,9 +152,17 @@ class PairDetector:
 
 
 def best_triplets(
-    pairs: DetectedPairs, *, most: int, subject: int | None = None, count_subject: bool = True
+    pairs: DetectedPairs,
+    *,
+    most: int,
+    subject: int | None = None,
+    count_subject: bool = True,
+    possible: Bools | None = None,
+    min_score: float = 0.0,
 ) -> DetectedTriplets:
     """The triplets with the highest product of probabilities; each pair has one name for each end, its likeliest.
+
+    Of equal scores the earlier pair comes first, then the earlier predicate, so that a picture always gives the same.
 
     Args:
         pairs: of one picture.
@@ -159,22 +170,23 @@ def best_triplets(
         subject: keep only pairs whose likeliest subject is this name: HICO-DET and V-COCO ask for people.
         count_subject: whether the subject's probability is a factor. RLIPv2 leaves it out for HICO-DET (`hoi.py`), as
             it does not tell pairs of people apart.
+        possible: (O, R) which predicates are kept for which object; None keeps all.
+        min_score: triplets below are left out.
     """
     subjects, objects = pairs.subject_scores.argmax(1), pairs.object_scores.argmax(1)
     certainty = pairs.object_scores.max(1)
     if count_subject:
         certainty = certainty * pairs.subject_scores.max(1)
     scores = pairs.predicate_scores * certainty[:, None]
+    kept = scores >= min_score
     if subject is not None:
-        scores = scores[subjects == subject]
-        kept = np.flatnonzero(subjects == subject)
-    else:
-        kept = np.arange(len(subjects))
-    # Equal scores keep their order, so that the same picture gives the same file.
-    best = np.argsort(-scores, axis=None, kind="stable")[:most]
-    rows, predicates = np.divmod(best, pairs.predicate_scores.shape[1])
-    chosen = kept[rows]
-    return DetectedTriplets(chosen, subjects[chosen], predicates, objects[chosen], scores.reshape(-1)[best])
+        kept &= (subjects == subject)[:, None]
+    if possible is not None:
+        kept &= possible[objects]
+    rows, predicates = np.nonzero(kept)
+    best = np.argsort(-scores[rows, predicates], kind="stable")[:most]
+    rows, predicates = rows[best], predicates[best]
+    return DetectedTriplets(rows, subjects[rows], predicates, objects[rows], scores[rows, predicates])
 
 
 def _numbers(tensor: Tensor) -> Floats:

@@ -18,6 +18,9 @@ MEAN_RGB = (0.485, 0.456, 0.406)
 STD_RGB = (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet, channels in [0, 1]; `make_coco_transforms` of the published code."""
 
+MOST_WASTE = 1.3
+"""A batch covers at most this many times the pixels of its pictures. Upright and lying ones together would be 1.67."""
+
 
 def network_size(width: int, height: int, *, short_side: int = 800, longest: int = 1333) -> tuple[int, int]:
     """The (width, height) that a picture is scaled to: the short side as wished, unless the long one gets too long.
@@ -98,6 +101,29 @@ def batch_images(images: Sequence[Tensor], *, multiple_of: int = 1) -> tuple[Ten
         row[:, : image.shape[1], : image.shape[2]] = image
         mask[: image.shape[1], : image.shape[2]] = False
     return pixels, padding
+
+
+def similar_sizes(sizes: Sequence[tuple[int, int]], *, most: int, waste: float) -> list[list[int]]:
+    """Pictures, by number, in batches of little padding; every picture is in one.
+
+    Args:
+        sizes: height and width of each.
+        most: pictures of a batch at most.
+        waste: a batch covers at most this many times the pixels of its pictures; at 1 they are all of one size.
+    """
+    batches: list[list[int]] = []
+    height = width = covered = 0
+    for number in sorted(range(len(sizes)), key=lambda i: (sizes[i], i)):
+        own_height, own_width = sizes[number]
+        taller, wider = max(height, own_height), max(width, own_width)
+        own = own_height * own_width
+        if batches and len(batches[-1]) < most and taller * wider * (len(batches[-1]) + 1) <= waste * (covered + own):
+            batches[-1].append(number)
+            height, width, covered = taller, wider, covered + own
+        else:
+            batches.append([number])
+            height, width, covered = own_height, own_width, own
+    return batches
 
 
 class PaddingMasks:

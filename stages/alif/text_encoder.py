@@ -97,6 +97,26 @@ class TextEncoder(nn.Module):  # type: ignore[misc]
         return self.model(input_ids=input_ids, attention_mask=attention_mask).pooler_output
 
 
+def check_num_tokens(texts: Sequence[str], attention_mask: Tensor, max_tokens: int) -> None:
+    """Refuse texts that are longer than a network takes.
+
+    Args:
+        texts: T of them.
+        attention_mask: (T, N) of their tokens; see `Tokenize`.
+        max_tokens: see `TextEncoder`.
+
+    Raises:
+        BadInputError: naming the longest text.
+    """
+    num_tokens = attention_mask.sum(-1)
+    if len(texts) and int(num_tokens.max()) > max_tokens:
+        longest = int(num_tokens.argmax())
+        raise BadInputError(
+            f"the text {texts[longest][:80]!r} has {int(num_tokens[longest])} tokens, but the network takes "
+            f"{max_tokens}; shorten it in the dataset, or train another network"
+        )
+
+
 class TextFeatures:
     """An encoder with a memory: a text is encoded once, for however many images. For inference, not for training.
 

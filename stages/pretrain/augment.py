@@ -57,6 +57,7 @@ class AugmentConfig:
 
         AugmentConfig()  # for training
         AugmentConfig(short_sides=(480, 512), longest=800)  # less memory
+        AugmentConfig.of_size(160, 266)  # for a small network
         AugmentConfig.none(short_side=800)  # for evaluation
         AugmentConfig.published()  # to compare with the published crops
     """
@@ -93,6 +94,23 @@ class AugmentConfig:
             )
         if len(self.crop_size) != 2 or not 1 <= self.crop_size[0] <= self.crop_size[1]:
             raise ValueError(f"crop_size is {self.crop_size}; give the least and the most pixels, the least at least 1")
+
+    @classmethod
+    def of_size(cls, short_side: int, longest: int) -> "AugmentConfig":
+        """The published sizes, which are for pictures of 800 by 1333, in proportion to those of another size."""
+        sizes = cls()
+        published = max(sizes.short_sides)
+
+        def scaled(pixels: int) -> int:
+            return max(1, round(pixels * short_side / published))
+
+        least, most = sizes.crop_size
+        return cls(
+            short_sides=tuple(map(scaled, sizes.short_sides)),
+            longest=longest,
+            crop_short_sides=tuple(map(scaled, sizes.crop_short_sides)),
+            crop_size=(scaled(least), scaled(most)),
+        )
 
     @classmethod
     def none(cls, short_side: int = 800, longest: int = 1333) -> "AugmentConfig":

@@ -4,8 +4,7 @@ Shapes: B pictures of a batch, N boxes, P pairs and R texts of one picture, G gr
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.tag.pair_texts import Refusal
-from stages.threads import one_thread
+from stages.threads import repeatable_arithmetic
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +30,6 @@ Numbers = npt.NDArray[np.int64]
 
 _NO_OBJECTS = "no objects"
 """The text of whatever has no class, last among the object texts; RLIPv2 was trained with it."""
-_MOST_WASTE = 1.3
-"""A batch covers at most this many times the pixels of its pictures. Upright and lying ones together would be 1.67."""
 _TEXTS_REMEMBERED = 8192
 
 
@@ -117,10 +114,12 @@ class TaggerNetwork:
         """How well each text fits each pair: (P, R) in (0, 1) for each question, in their order."""
         import torch
 
+        from stages.alif.images import MOST_WASTE, similar_sizes
+
         answers: dict[int, Floats] = {}
         sizes = [(int(one.pixels.shape[1]), int(one.pixels.shape[2])) for one in questions]
-        with torch.inference_mode(), self._arithmetic():
-            for batch in similar_sizes(sizes, most=self._most_pictures, waste=_MOST_WASTE if self._pads else 1.0):
+        with torch.inference_mode(), repeatable_arithmetic(self._device):
+            for batch in similar_sizes(sizes, most=self._most_pictures, waste=MOST_WASTE if self._pads else 1.0):
                 found = self._score_batch([questions[number] for number in batch])
                 answers |= zip(batch, found, strict=True)
         return [answers[number] for number in range(len(questions))]
@@ -226,45 +225,6 @@ class TaggerNetwork:
             return "text-too-long"
         # To a tokenizer of whole words all words that it has not learned are one.
         return "text-unknown" if (tokens == self._unknown_token).any() else None
-
-    @contextmanager
-    def _arithmetic(self) -> Iterator[None]:
-        """On a CPU one thread, on a GPU float32 that is float32; both only meanwhile.
-
-        PyTorch lets convolutions on a GPU round their inputs to ten bits (TF32) unless told otherwise, which is more
-        than what batches may differ by.
-        """
-        import torch
-
-        if self._device.type == "cpu":
-            with one_thread():
-                yield
-        else:
-            with torch.backends.cudnn.flags(allow_tf32=False):
-                yield
-
-
-def similar_sizes(sizes: Sequence[tuple[int, int]], *, most: int, waste: float) -> list[list[int]]:
-    """Pictures, by number, in batches of little padding; every picture is in one.
-
-    Args:
-        sizes: height and width of each.
-        most: pictures of a batch at most.
-        waste: a batch covers at most this many times the pixels of its pictures; at 1 they are all of one size.
-    """
-    batches: list[list[int]] = []
-    height = width = covered = 0
-    for number in sorted(range(len(sizes)), key=lambda i: (sizes[i], i)):
-        own_height, own_width = sizes[number]
-        taller, wider = max(height, own_height), max(width, own_width)
-        own = own_height * own_width
-        if batches and len(batches[-1]) < most and taller * wider * (len(batches[-1]) + 1) <= waste * (covered + own):
-            batches[-1].append(number)
-            height, width, covered = taller, wider, covered + own
-        else:
-            batches.append([number])
-            height, width, covered = own_height, own_width, own
-    return batches
 
 
 def even_groups(count: int, *, most: int) -> list[tuple[int, int]]:

@@ -7,8 +7,7 @@ from stages.training.config import Schedule, TrainingConfig, seed_of_step
 from stages.training.finite import check_finite
 from stages.training.group import WorkerGroup
 from stages.training.log import TrainingLog
-from stages.training.state import check_state, load_state, save_state
-from stages.training.states import SavedState, TrainingStates
+from stages.training.states import SavedState, TrainingStates, check_same_training
 from stages.training.step import RATE_FACTOR, apply_gradients
 from stages.training.stream import EndlessOrder, made_ahead
 from stages.training.words import frequent_words
@@ -24,10 +23,8 @@ __all__ = [
     "WorkerGroup",
     "apply_gradients",
     "check_finite",
-    "check_state",
+    "check_same_training",
     "frequent_words",
-    "load_state",
     "made_ahead",
-    "save_state",
     "seed_of_step",
 ]

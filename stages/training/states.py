@@ -12,7 +12,8 @@ number. What an older state has is deleted after that, so there is always one to
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from schemas import BadInputError, StorageError
+from schemas import BadInputError, ConflictError, StorageError
 from stages.storage import Folder
-from stages.training.state import copies, flat, moments, set_moments
 
 _INDEX = "states.json"
 
@@ -82,18 +82,51 @@ class TrainingStates:
             raise BadInputError(f"{path}: damaged ({error}); remove {self.folder} and train anew") from error
         if not isinstance(document, dict) or document.get("schema") != self._schema:
             raise BadInputError(f"{path}: schema is not {self._schema!r}; remove {self.folder} and train anew")
-        then, now = flat(document.get("identity", {})), flat(self._identity)
-        if differing := [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]:
-            key = differing[0]
-            raise BadInputError(
-                f"{self.folder}: is of a training with {key} {then.get(key, 'missing')}, now it is "
-                f"{now.get(key, 'missing')}; go on with the old value, or give another output"
-            )
+        if not isinstance(document.get("identity"), dict):
+            raise BadInputError(f"{path}: damaged (no identity); remove {self.folder} and train anew")
+        check_same_training(document["identity"], self._identity, where=str(self.folder))
         names = {each.name for each in fields(SavedState)}
         try:
             return [SavedState(**{name: state[name] for name in names}) for state in document["states"]]
         except (KeyError, TypeError) as error:
             raise BadInputError(f"{path}: damaged ({error!r}); remove {self.folder} and train anew") from error
+
+    def steps_done(self) -> int:
+        """Steps of the state to go on from; 0 if there is none.
+
+        Raises:
+            BadInputError: as `saved`.
+        """
+        states = self.saved()
+        return states[-1].step if states else 0
+
+    def check_same_start(self, steps: Sequence[int]) -> None:
+        """Refuse workers that start at different steps: they would learn from different batches.
+
+        Args:
+            steps: that each worker finds done.
+
+        Raises:
+            StorageError: if they are not all the same.
+        """
+        if len(set(steps)) > 1:
+            raise StorageError(
+                f"{self.folder}: the workers see different states, after {', '.join(map(str, steps))} steps; give an "
+                f"output on storage that all of them share"
+            )
+
+    def check_finished(self, steps: int) -> None:
+        """Refuse to go on without the last state of workers that have come to an end.
+
+        Raises:
+            StorageError: if it is not there.
+            BadInputError: as `saved`.
+        """
+        if self.steps_done() != steps:
+            raise StorageError(
+                f"{self.folder}: the workers finished, but what they wrote is not here; give an output on storage that "
+                f"all of them share"
+            )
 
     def save(
         self,
@@ -116,14 +149,20 @@ class TrainingStates:
             more: plain JSON values.
 
         Raises:
+            ConflictError: if there is a state of so many steps, or more: somebody else's.
             StorageError: if it cannot be written; the states before are then still there.
             BadInputError: as `saved`.
         """
-        parts = {"model": model.state_dict(), "optimizer": moments(model, optimizer)}
+        before = self.saved()
+        if before and before[-1].step >= step:
+            raise ConflictError(
+                f"{self.folder}: has a state after {before[-1].step} steps that this training did not write; another "
+                f"one writes here. Let one run only"
+            )
+        parts = {"model": model.state_dict(), "optimizer": _moments(model, optimizer)}
         if average is not None:
             parts["average"] = average.state_dict()
         files = {f"{name}.safetensors": self._write(step, f"{name}.safetensors", part) for name, part in parts.items()}
-        before = [state for state in self.saved() if state.step != step]
         states = [*before, SavedState(step, files, score, dict(more or {}))]
         kept = self._kept(states)
         document = {"schema": self._schema, "identity": self._identity, "states": [asdict(state) for state in kept]}
@@ -162,25 +201,59 @@ class TrainingStates:
         weights = self._read(state, "model.safetensors")
         of_average = self._read(state, "average.safetensors") if average is not None else {}
         of_optimizer = self._read(state, "optimizer.safetensors") if optimizer is not None else {}
+        self._fill(model, state, weights)
+        if average is not None:
+            self._fill(average, state, of_average)
+        if optimizer is not None:
+            _set_moments(model, optimizer, of_optimizer)
+        return state
+
+    def load_result(self, model: nn.Module) -> SavedState | None:
+        """Put into a network what the training came to: the state with the best score, or the newest if none has one.
+
+        Its moving average, if there is one, else its weights.
+
+        Returns:
+            The state; None if there is none, and nothing is changed then.
+
+        Raises:
+            BadInputError: as `load`.
+        """
+        states = self.saved()
+        if not states:
+            return None
+        state = _best(states) or states[-1]
+        name = "average.safetensors" if "average.safetensors" in state.files else "model.safetensors"
+        self._fill(model, state, self._read(state, name))
+        return state
+
+    def remove(self) -> None:
+        """Delete all states: the training is finished.
+
+        Raises:
+            BadInputError: as `saved`.
+        """
+        states = self.saved()
+        self.folder.remove(_INDEX)
+        for state in states:
+            self._remove(state)
+        if self.folder.is_local:  # what a killed worker left, too
+            shutil.rmtree(self.folder.local_path(""), ignore_errors=True)
+
+    def _kept(self, states: list[SavedState]) -> list[SavedState]:
+        newest, best = states[-self._keep_last :], _best(states)
+        return [state for state in states if state in newest or state is best]
+
+    def _fill(self, model: nn.Module, state: SavedState, weights: Mapping[str, Tensor]) -> None:
         try:
             model.load_state_dict(weights)
-            if average is not None:
-                average.load_state_dict(of_average)
         except RuntimeError as error:  # names that do not fit, on several lines
             told = " ".join(str(error).split())
             raise BadInputError(f"{self._path(state.step, '')}: is of another network: {told}") from error
-        if optimizer is not None:
-            set_moments(model, optimizer, of_optimizer)
-        return state
-
-    def _kept(self, states: list[SavedState]) -> list[SavedState]:
-        newest = states[-self._keep_last :]
-        best = max((state for state in states if state.score is not None), key=lambda s: s.score or 0.0, default=None)
-        return [state for state in states if state in newest or state is best]
 
     def _write(self, step: int, name: str, tensors: Mapping[str, Tensor]) -> str:
         with self.folder.scratch() as path:
-            save_file(copies(tensors), path)
+            save_file(_copies(tensors), path)
             digest = _sha256(path)
             # What lies there is of a state that was begun and never named.
             self.folder.remove(_name(step, name))
@@ -221,3 +294,66 @@ def _name(step: int, name: str) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_same_training(then: Mapping[str, Any], now: Mapping[str, Any], *, where: str) -> None:
+    """Refuse to go on with another training.
+
+    Args:
+        then: what makes the training that was begun: plain JSON values.
+        now: what makes the one that is to go on.
+        where: names the training that was begun, for the message.
+
+    Raises:
+        BadInputError: naming the first setting that differs.
+    """
+    before, after = _flat(then), _flat(now)
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            raise BadInputError(
+                f"{where}: is of a training with {key} {before.get(key, 'missing')}, now it is "
+                f"{after.get(key, 'missing')}; go on with the old value, or give another output"
+            )
+
+
+def _best(states: Sequence[SavedState]) -> SavedState | None:
+    """The one with the highest score, of equal ones the newest; None if none was measured."""
+    measured = [state for state in reversed(states) if state.score is not None]
+    return max(measured, key=lambda state: state.score or 0.0, default=None)
+
+
+def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer keeps of each weight, by the weight's name: `<name>.exp_avg` and so on."""
+    return {
+        f"{name}.{kind}": value
+        for name, parameter in model.named_parameters()
+        for kind, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    by_name: dict[str, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        name, _, kind = key.rpartition(".")
+        by_name.setdefault(name, {})[kind] = value
+    state = optimizer.state_dict()
+    in_order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    state["state"] = {number: by_name[name] for number, name in enumerate(in_order) if name in by_name}
+    optimizer.load_state_dict(state)
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    # safetensors refuses tensors that share memory.
+    return {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    """Nested JSON as `a.b` to text, to name what differs."""
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = ((str(number), part) for number, part in enumerate(value))  # type: ignore[assignment]
+    else:
+        return {name: json.dumps(value)}
+    return {key: text for part, inner in parts for key, text in _flat(inner, f"{name}.{part}".strip(".")).items()}

@@ -13,7 +13,7 @@ from stages.training import WorkerGroup
 def learn_without_dropout(settings, details, device, report):
     """As the workers do, but for dropout, of which each would draw its own; and each tells its process."""
     plan = plan_tagger(settings)
-    for module in plan.model.modules():
+    for module in plan.start.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     assert plan.details == details

@@ -14,6 +14,7 @@ import pipeline.train_tagger
 from pipeline.runtimes.ray_training import train_with_ray
 from pipeline.tagger_plan import TaggerSettings, plan_tagger
 from pipeline.train_tagger import train_tagger
+from pipeline.training_workers import Workers
 from schemas import BadInputError, StorageError, UserError
 
 SMALL = {"steps": 6, "batch_size": 4, "short_side": 48, "save_every": 2, "report_every": 1}
@@ -61,7 +62,7 @@ def test_two_workers_go_on_where_one_stopped_also_when_one_is_killed(
     output = tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
         learn_alone(scenes, output, stop)
-    assert [path.name for path in (output / "state").iterdir()] == ["step-00000002"]
+    assert [path.name for path in (output / "state").glob("step-*")] == ["step-00000002"]
 
     monkeypatch.setattr(pipeline.train_tagger, "_learn", learn_without_dropout)
     lines: list[str] = []
@@ -86,14 +87,7 @@ def test_two_workers_go_on_where_one_stopped_also_when_one_is_killed(
 def test_an_error_of_one_worker_ends_all_and_is_told_as_it_is(tmp_path: Path, ray_session: None) -> None:
     lines: list[str] = []
     with pytest.raises(StorageError) as told:
-        train_with_ray(
-            second_worker_cannot_write,
-            num_workers=2,
-            gpus_per_worker=None,
-            address=None,
-            scratch=tmp_path / "scratch",
-            report=lines.append,
-        )
+        train_with_ray(second_worker_cannot_write, Workers(number=2), scratch=tmp_path / "scratch", report=lines.append)
     assert str(told.value) == "out/state: cannot be written: no space left; free some space"
     assert sorted(lines) == ["0 of 2 on cpu", "1 of 2 on cpu"]  # once, as nothing is tried again
     assert not (tmp_path / "scratch").exists()

@@ -5,32 +5,30 @@ learning rate warms up and falls along a cosine by default, as small networks ar
 learning rate for all parts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from schemas import BadInputError, StorageError
+from schemas import BadInputError
 from stages.alif.losses import LossConfig, LossReport, TaggerCounts, TaggerLoss
 from stages.alif.matcher import PairPredictions
 from stages.alif.model import AlifModel
 from stages.alif.tagger import decode_pairs
 from stages.alif.text_encoder import Tokenize
 from stages.alif.training.batches import TaggerBatch, TaggerBatches
+from stages.storage import Folder
 from stages.training import (
     TrainingConfig,
     TrainingLog,
+    TrainingStates,
     WorkerGroup,
     apply_gradients,
     check_finite,
-    load_state,
-    save_state,
     seed_of_step,
 )
 
-STATE_SCHEMA = "relmill.alif-training/1"
+STATE_SCHEMA = "relmill.alif-training/2"
 
 _SHOWN = {
     "loss": "loss {:.3f}",
@@ -46,9 +44,8 @@ def train(
     batches: TaggerBatches,
     config: TrainingConfig,
     *,
-    state: Path,
-    identity: Mapping[str, Any],
-    metrics: Path,
+    states: TrainingStates,
+    metrics: Folder,
     group: WorkerGroup = WorkerGroup(),  # noqa: B008 - it is frozen
     device: torch.device | None = None,
     report: Callable[[str], None] = print,
@@ -67,10 +64,8 @@ def train(
         tokenize: its tokenizer.
         batches: what to learn from.
         config: how long and how fast.
-        state: folder of the states, see `stages/training/state.py`; those of another `identity` are refused.
-        identity: what makes it this training, plain JSON values.
-        metrics: JSON lines, one every `report_every` steps: means over the steps since the last line, or since going
-            on. Lines of steps that are done again are dropped.
+        states: those of this training.
+        metrics: folder of the figures; see `TrainingLog`.
         group: the workers that call this together, each with the same arguments; the first one writes.
         device: by default the GPU if there is one. On a GPU bfloat16 is used where PyTorch's autocast does so.
         report: gets a line of text with each line of figures.
@@ -89,10 +84,13 @@ def train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
     loss = TaggerLoss(LossConfig(predicate_target="hard"))
-    start = load_state(state, model, optimizer, identity, schema=STATE_SCHEMA)
-    _check_same_start(state, group.each(start, device))
+    state = states.load(model, optimizer)
+    start = state.step if state else 0
+    states.check_same_start(group.each(start, device))
     group.take_first(model.state_dict().values())
-    log = TrainingLog(metrics, config.report_every, report, shown=_SHOWN, start=start) if group.is_first else None
+    log = None
+    if group.is_first:
+        log = TrainingLog(metrics, config.report_every, report, shown=_SHOWN, start=start, steps=config.steps)
 
     # The caller's random generators are left as they were.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -124,7 +122,7 @@ def train(
                     num_unreadable=total.num_unreadable,
                 )
             if group.is_first and ((step + 1) % config.save_every == 0 or step + 1 == config.steps):
-                save_state(state, step + 1, model, optimizer, identity, schema=STATE_SCHEMA)
+                states.save(step + 1, model, optimizer)
     model.cpu().eval()
     return model
 
@@ -206,12 +204,3 @@ class _Total:
             torch.tensor([float(value) for value in row], dtype=torch.float64, device=classes.device)
         )
         return cls(TaggerCounts(*(count.float() for count in counts)), int(num_pictures), int(num_unreadable))
-
-
-def _check_same_start(state: Path, steps: Sequence[int]) -> None:
-    """Workers that start at different steps would learn from different batches."""
-    if len(set(steps)) > 1:
-        raise StorageError(
-            f"{state}: the workers see different states, after {', '.join(map(str, steps))} steps; give an --output on "
-            f"storage that all of them share"
-        )

@@ -5,26 +5,25 @@ from nothing, so its learning rate is higher (2e-3 against 1e-5). A second task 
 words the captions have, was tried: after 500 steps the captions' loss was the same with and without it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from stages.caption.training.batches import CaptionBatches
 from stages.caption.training.loss import caption_loss
+from stages.storage import Folder
 from stages.training import (
     TrainingConfig,
     TrainingLog,
+    TrainingStates,
     apply_gradients,
     check_finite,
-    load_state,
-    save_state,
     seed_of_step,
 )
 
-STATE_SCHEMA = "relmill.captioner-state/1"
+STATE_SCHEMA = "relmill.captioner-state/2"
 _SHOWN = {"loss": "loss {:.3f}"}
 
 
@@ -53,9 +52,8 @@ def train(
     config: CaptionTrainingConfig,
     *,
     prompt_length: int,
-    state: Path,
-    identity: Mapping[str, Any],
-    metrics: Path,
+    states: TrainingStates,
+    metrics: Folder,
     device: torch.device | None = None,
     report: Callable[[str], None] = print,
     num_threads: int = 1,
@@ -70,10 +68,8 @@ def train(
         batches: what to learn from.
         config: how long and how fast.
         prompt_length: tokens at the front of each caption that are given, not learned.
-        state: folder of the states; those of another `identity` are refused.
-        identity: what makes it this training, plain JSON values.
-        metrics: JSON lines, one every `report_every` steps: means over the steps since the last line, or since going
-            on. Lines of steps that are done again are dropped.
+        states: those of this training.
+        metrics: folder of the figures; see `TrainingLog`.
         device: by default the GPU if there is one.
         report: gets a line of text with each line of figures.
         num_threads: threads that read pictures.
@@ -90,8 +86,9 @@ def train(
     captioner.to(device).train()
     trained = list(captioner.parameters())
     optimizer = torch.optim.AdamW(_groups(captioner, config.weight_decay), lr=config.learning_rate)
-    start = load_state(state, captioner, optimizer, identity, schema=STATE_SCHEMA)
-    log = TrainingLog(metrics, config.report_every, report, shown=_SHOWN, start=start)
+    state = states.load(captioner, optimizer)
+    start = state.step if state else 0
+    log = TrainingLog(metrics, config.report_every, report, shown=_SHOWN, start=start, steps=config.steps)
 
     # The caller's random generators are left as they were.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -106,7 +103,7 @@ def train(
             figures = {"loss": float(loss.detach()), **apply_gradients(trained, optimizer, config, step)}
             log.add(step + 1, figures, num_pictures=len(batch.keys), num_unreadable=batch.num_unreadable)
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-                save_state(state, step + 1, captioner, optimizer, identity, schema=STATE_SCHEMA)
+                states.save(step + 1, captioner, optimizer)
     return captioner.cpu().eval()
 
 

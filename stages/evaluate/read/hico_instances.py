@@ -61,6 +61,13 @@ def read_hico_instances(path: str) -> Iterator[RawImage]:
         )
 
 
+def file_names(path: str) -> Iterator[tuple[int, Any]]:
+    """Place and value of each of `filenames`, unchecked."""
+    for _, index, name in json_lists(path, {"filenames"}, layout=LAYOUT):
+        if index >= 0:
+            yield index, name
+
+
 def _columns(where: str, entry: Any) -> list[Sequence[Any]]:
     values = [entry.get(name) if isinstance(entry, dict) else None for name in _COLUMNS]
     columns: list[Sequence[Any]] = [value for value in values if isinstance(value, list)]

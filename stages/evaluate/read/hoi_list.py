@@ -65,6 +65,12 @@ def read_hoi_list(path: str, *, layout: str) -> Iterator[RawImage]:
         )
 
 
+def file_names(path: str) -> Iterator[tuple[int, Any]]:
+    """Place and `file_name` of each element, unchecked."""
+    for index, (_, entry) in enumerate(objects_of_list(path, layout=TRUTH)):
+        yield index, entry.get("file_name")
+
+
 def _objects(where: str, key: str, values: Any) -> Sequence[dict[str, Any]]:
     for index, value in enumerate(values):
         if not isinstance(value, dict):

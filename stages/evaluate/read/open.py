@@ -11,7 +11,7 @@ from stages.evaluate.detections import ImagePrediction, ImageTruth, LabelSpace
 from stages.evaluate.read import arrays, coco_relations, hico_instances, hoi_list, shards, triplet_lines
 from stages.evaluate.read.raw import Notes, RawImage, Reading, to_prediction, to_truth
 from stages.ingest.draft import shown
-from stages.ingest.files import open_text
+from stages.ingest.files import open_input, open_text
 from stages.ingest.json_stream import json_array, json_lists, starts_with
 from stages.storage import Folder
 
@@ -72,6 +72,12 @@ def is_output_folder(path: str) -> bool:
     return not path.endswith((".json", ".jsonl", ".gz", ".pkl")) and Folder(path).exists("dataset.json")
 
 
+def is_lines(path: str) -> bool:
+    """Whether a file begins as lines of JSON objects do; of any bytes."""
+    with open_input(path) as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+
+
 def must_exist(path: str, expected: str) -> None:
     """Refuse a path on this machine at which there is no file.
 
@@ -121,6 +127,28 @@ def read_predictions(path: str, space: LabelSpace, notes: Notes) -> Iterator[Rea
         yield ReadPrediction(raw.where, raw.image, to_prediction(raw, reading, notes))
 
 
+def picture_names(path: str) -> Iterator[str]:
+    """The names of the picture files that a ground truth of HICO-DET speaks of, in its order.
+
+    Raises:
+        BadInputError: if it is none in a layout that names them, or one has no name.
+    """
+    layout = layout_of(path)
+    if layout == "hoi_list":
+        names = ((f"element {i}: file_name", entry) for i, entry in hoi_list.file_names(path))
+    elif layout == "hico_instances":
+        names = ((f"filenames[{i}]", entry) for i, entry in hico_instances.file_names(path))
+    else:
+        raise BadInputError(
+            f"{path}: layout {layout}; give test annotations of HICO-DET that name the pictures' files, as PPDM and "
+            f"fredzzhang/hicodet write them"
+        )
+    for where, name in names:
+        if not isinstance(name, str) or not name:
+            raise BadInputError(f"{path}: {where} is {shown(name)}; expected the name of a picture's file")
+        yield name
+
+
 def classes_of_truth(path: str) -> LabelSpace:
     """The classes that a ground truth names, sorted: of its boxes, and of its relations.
 
@@ -141,9 +169,13 @@ def classes_of_truth(path: str) -> LabelSpace:
 def read_classes(path: str) -> LabelSpace:
     """A file of classes: `{"objects": [names], "predicates": [names]}`, in the order of their numbers.
 
+    An output of `relmill label` may stand for it; see `classes_of_output`.
+
     Raises:
         BadInputError: if it is none.
     """
+    if is_output_folder(path):
+        return shards.classes_of_output(path)
     must_exist(path, 'JSON {"objects": [names], "predicates": [names]}')
     with open_text(path) as file:
         try:

@@ -1,9 +1,11 @@
 """Relmill's own outputs: human relations as truth, labels as predictions, both from the index alone."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from schemas import BadInputError
+from schemas.vocabulary import canonical_name
 from stages.evaluate.detections import LabelSpace
 from stages.evaluate.read.codes import Codes
 from stages.evaluate.read.raw import Fields, RawImage, Reading
@@ -33,7 +35,7 @@ def read_shards(url: str, *, human: bool) -> Iterator[RawImage]:
         BadInputError: if it is no output folder, or holds no commit.
     """
     folder = Folder(url)
-    prefix = f"{read_dataset_file(folder)['settings']['dataset']['name']}-"
+    prefix = key_prefix(folder)
     commits = 0
     for commit in CommitLog(folder).entries():
         commits += 1
@@ -43,7 +45,46 @@ def read_shards(url: str, *, human: bool) -> Iterator[RawImage]:
             ]
             yield _raw(url, row["key"].removeprefix(prefix), relations)
     if not commits:
-        raise BadInputError(f"{url}: nothing is committed yet; run `relmill label`")
+        raise _nothing_committed(url)
+
+
+def key_prefix(folder: Folder) -> str:
+    """What stands before the image id in the keys of an output's scenes.
+
+    Raises:
+        BadInputError: if it is no output folder.
+    """
+    return f"{read_dataset_file(folder)['settings']['dataset']['name']}-"
+
+
+def classes_of_output(url: str) -> LabelSpace:
+    """The names of an output's vocabulary, and the predicates of its human relations; if it has none, of its labels.
+
+    Raises:
+        BadInputError: if it is no output folder, or holds no commit or no vocabulary.
+    """
+    folder = Folder(url)
+    read_dataset_file(folder)
+    try:
+        names = sorted(json.loads(folder.read("vocabulary.json"))["classes"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        path = folder.path("vocabulary.json")
+        raise BadInputError(f"{path}: missing or damaged; run `relmill label` again") from error
+    said: dict[bool, set[str]] = {True: set(), False: set()}
+    commits = 0
+    for commit in CommitLog(folder).entries():
+        commits += 1
+        for row in read_index(folder, commit):
+            for one in row["relations"]:
+                if one["state"] == "asserted":
+                    said[one["source"] == "human"].add(one["predicate"])
+    if not commits:
+        raise _nothing_committed(url)
+    return LabelSpace(tuple(map(canonical_name, names)), tuple(sorted(said[True] or said[False])))
+
+
+def _nothing_committed(url: str) -> BadInputError:
+    return BadInputError(f"{url}: nothing is committed yet; run `relmill label`")
 
 
 def _raw(url: str, image: str, relations: list[dict[str, Any]]) -> RawImage:

@@ -5,21 +5,22 @@ boxes and predicates are learned against the label sequence of the batch, predic
 """
 
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import closing, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from schemas import BadInputError, StorageError
+from schemas import BadInputError
 from stages.alif.losses import LossConfig, LossReport, PairLoss
 from stages.alif.matcher import HungarianMatcher, PairPredictions
 from stages.alif.model import AlifModel
 from stages.alif.relational_pseudo_labels import relational_pseudo_labels
-from stages.alif.text_encoder import Tokenize
+from stages.alif.text_encoder import Tokenize, check_num_tokens
 from stages.pretrain.batches import PretrainBatch
 from stages.pretrain.training.average import MovingAverage
 from stages.pretrain.training.config import PretrainConfig
+from stages.storage import Folder
 from stages.stream import StreamLoader
 from stages.training import (
     RATE_FACTOR,
@@ -48,11 +49,12 @@ def train(
     config: PretrainConfig,
     *,
     states: TrainingStates,
-    metrics: Path,
+    metrics: Folder,
     group: WorkerGroup = WorkerGroup(),  # noqa: B008 - it is frozen
     device: torch.device | None = None,
     report: Callable[[str], None] = print,
     score: Score | None = None,
+    curves: bool = False,
 ) -> AlifModel:
     """Train a network on a stream, going on from the newest state if there is one.
 
@@ -66,19 +68,20 @@ def train(
         loader: of this worker's part, with `BatchMaker`, from the start of the stream.
         config: how long and how fast.
         states: those of this training.
-        metrics: JSON lines; see `TrainingLog`.
+        metrics: folder of the figures; see `TrainingLog`.
         group: the workers that call this together; the first one writes.
         device: by default the GPU if there is one.
         report: gets a line of text with each line of figures.
         score: measures the network at each state, by the first worker; the best state is kept.
+        curves: whether figures are written for TensorBoard, too.
 
     Returns:
         The network, or its moving average if there is one, in evaluation mode, on the CPU.
 
     Raises:
         UserError: if the loss or a gradient is no finite number, or the stream waits too long for a commit.
-        BadInputError: if a state does not fit, the stream ends before the last step, or no picture of a batch can be
-            decoded.
+        BadInputError: if a state does not fit, the stream ends before the last step, no picture of a batch can be
+            decoded, or a text is too long for the network.
         StorageError: if something cannot be written, or the workers do not see the same states.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -88,15 +91,22 @@ def train(
     average = MovingAverage(model, config.average) if config.average else None
     state = states.load(model, optimizer, average=average.model if average else None)
     start = state.step if state else 0
-    _check_same_start(states, group.each(start, device))
+    states.check_same_start(group.each(start, device))
     if state is not None:
         loader.load_state_dict(dict(state.more["stream"]))
     group.take_first(model.state_dict().values())
-    log = TrainingLog(metrics, config.report_every, report, shown=_SHOWN, start=start) if group.is_first else None
+    log = None
+    if group.is_first:
+        log = TrainingLog(
+            metrics, config.report_every, report, shown=_SHOWN, start=start, steps=config.steps, curves=curves
+        )
     loss = PairLoss(LossConfig(predicate_target=config.predicate_target), HungarianMatcher())
 
     # The caller's random generators are left as they were.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        nullcontext() if log is None else closing(log),
+    ):
         batches = iter(loader)
         for step in range(start, config.steps):
             batch = next(batches, None)
@@ -148,6 +158,7 @@ def pair_predictions(
     """
     device = batch.pixels.device
     input_ids, attention_mask = tokenize(list(batch.texts))
+    check_num_tokens(batch.texts, attention_mask, model.text_encoder.max_tokens)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
         features = model.text_encoder(input_ids.to(device), attention_mask.to(device))
         encoded = model.encode(batch.pixels, batch.padding, features)
@@ -238,11 +249,3 @@ def _counts(batch: PretrainBatch, group: WorkerGroup, device: torch.device) -> t
     own = torch.tensor([len(batch.keys), batch.num_unreadable], device=device)
     num_pictures, num_unreadable = group.sum(own).tolist()
     return num_pictures, num_unreadable
-
-
-def _check_same_start(states: TrainingStates, steps: list[int]) -> None:
-    if len(set(steps)) > 1:
-        raise StorageError(
-            f"{states.folder}: the workers see different states, after {', '.join(map(str, steps))} steps; give an "
-            f"output on storage that all of them share"
-        )

@@ -14,6 +14,7 @@ from stages.alif.images import (
     level_masks,
     network_size,
     resize_for_network,
+    similar_sizes,
     valid_ratios,
 )
 
@@ -119,3 +120,11 @@ def test_ratios_are_width_then_height():
     mask = torch.ones(1, 4, 5, dtype=torch.bool)
     mask[0, :3, :1] = False
     torch.testing.assert_close(valid_ratios([mask, ~torch.ones_like(mask)]), torch.tensor([[[0.2, 0.75], [1.0, 1.0]]]))
+
+
+def test_batches_are_of_similar_size():
+    sizes = [(800, 1200), (1200, 800), (800, 1100), (1200, 800), (800, 1200)]
+    assert similar_sizes(sizes, most=8, waste=1.3) == [[2, 0, 4], [1, 3]]
+    assert similar_sizes(sizes, most=2, waste=1.3) == [[2, 0], [4], [1, 3]]
+    assert similar_sizes(sizes, most=8, waste=1.0) == [[2], [0, 4], [1, 3]]
+    assert similar_sizes([], most=8, waste=1.3) == []

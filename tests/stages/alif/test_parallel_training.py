@@ -20,13 +20,22 @@ from PIL import Image as Pillow
 from safetensors.torch import load_file
 from torch import nn
 
-from schemas import BadInputError, Image, Region, Relation, RelmillError, Scene
+from schemas import BadInputError, Image, Region, Relation, RelmillError, Scene, StorageError
 from stages.alif.build import build_model
 from stages.alif.checkpoint import open_tokenizer
 from stages.alif.tiny import tiny_config
-from stages.alif.training import BatchConfig, TaggerBatches, TextCounts, TrainingConfig, labelled_picture, train
+from stages.alif.training import (
+    STATE_SCHEMA,
+    BatchConfig,
+    TaggerBatches,
+    TextCounts,
+    TrainingConfig,
+    labelled_picture,
+    train,
+)
 from stages.alif.vocabulary_tokenizer import vocabulary_size, vocabulary_tokenizer
-from stages.training import WorkerGroup
+from stages.storage import Folder
+from stages.training import TrainingStates, WorkerGroup
 
 CPU = torch.device("cpu")
 STEPS = 4
@@ -91,6 +100,10 @@ def network(folder):
     return model, open_tokenizer(folder, "tokenizer.json")
 
 
+def states_of(folder):
+    return TrainingStates(Folder(str(folder / "state")), {"steps": STEPS}, schema=STATE_SCHEMA)
+
+
 def learn(case, folder, group, *, steps=STEPS):
     """Train in `folder`; the problem, if there is one."""
     folder = folder / case
@@ -117,8 +130,8 @@ def learn(case, folder, group, *, steps=STEPS):
 
     try:
         train(
-            model, tokenize, Doubled(batches(unreadable)), config, state=folder / "state", identity={"steps": STEPS},
-            metrics=folder / "metrics.jsonl", group=group, device=CPU, report=report,
+            model, tokenize, Doubled(batches(unreadable)), config, states=states_of(folder),
+            metrics=Folder(str(folder)), group=group, device=CPU, report=report,
         )  # fmt: skip
     except RelmillError as error:
         return str(error)
@@ -169,7 +182,7 @@ def trained(tmp_path_factory):
 
 
 def weights(folder, case):
-    (state,) = (folder / case / "state").iterdir()
+    (state,) = (folder / case / "state").glob("step-*")
     assert state.name == f"step-{STEPS:08d}"
     return load_file(state / "model.safetensors"), load_file(state / "optimizer.safetensors")
 
@@ -241,10 +254,7 @@ def test_the_shares_of_a_batch_are_the_batch() -> None:
             assert torch.equal(share.targets[row].predicate_labels, whole.targets[place].predicate_labels)
 
 
-def test_workers_that_see_different_states_are_told() -> None:
-    from schemas import StorageError
-    from stages.alif.training.train import _check_same_start
-
-    _check_same_start(Path("state"), [4, 4])
+def test_workers_that_see_different_states_are_told(tmp_path: Path) -> None:
+    states_of(tmp_path).check_same_start([4, 4])
     with pytest.raises(StorageError, match="the workers see different states, after 4, 0 steps"):
-        _check_same_start(Path("state"), [4, 0])
+        states_of(tmp_path).check_same_start([4, 0])

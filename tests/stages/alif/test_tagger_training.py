@@ -22,6 +22,7 @@ from stages.alif.losses import LossConfig, TaggerLoss
 from stages.alif.text_encoder import TextEncoderConfig
 from stages.alif.tiny import tiny_config
 from stages.alif.training import (
+    STATE_SCHEMA,
     BatchConfig,
     TaggerBatches,
     TextCounts,
@@ -34,6 +35,8 @@ from stages.alif.training.noise import noisy_boxes, noisy_classes
 from stages.alif.training.samples import choose_pairs
 from stages.alif.training.train import tagger_predictions
 from stages.alif.vocabulary_tokenizer import vocabulary_size, vocabulary_tokenizer
+from stages.storage import Folder
+from stages.training import TrainingStates
 
 
 def relation(subject, predicate, object_, text=None, **more):
@@ -259,8 +262,8 @@ def test_a_batch_of_which_nothing_can_be_read_stops_the_training(tmp_path: Path)
     batches = TaggerBatches(PICTURES, read, BatchConfig(batch_size=2), seed=0, multiple_of=16)
     with pytest.raises(BadInputError, match="not one picture of a batch can be read; the first: s-1: cut short"):
         train(
-            model, tokenize, batches, TrainingConfig(steps=1), state=tmp_path / "state", identity={},
-            metrics=tmp_path / "metrics.jsonl", device=torch.device("cpu"),
+            model, tokenize, batches, TrainingConfig(steps=1), states=states_of(tmp_path),
+            metrics=Folder(str(tmp_path)), device=torch.device("cpu"),
         )  # fmt: skip
 
 
@@ -331,6 +334,10 @@ def one_thread():
 PICTURES = labelled(*(scene(i, ["a", "b", "c"], relation(10, "on", 11)) for i in range(5)), complete=True)
 
 
+def states_of(folder, **identity):
+    return TrainingStates(Folder(str(folder / "state")), identity, schema=STATE_SCHEMA)
+
+
 def run(folder, *, stop=None, pictures=PICTURES, **settings):
     """Train for 5 steps; with `stop`, fail when step number `stop` is to be made."""
 
@@ -348,9 +355,8 @@ def run(folder, *, stop=None, pictures=PICTURES, **settings):
     )
     config = TrainingConfig(**{"steps": 5, "save_every": 2, "report_every": 1, "learning_rate": 1e-3} | settings)
     lines = []
-    state, metrics = folder / "state", folder / "metrics.jsonl"
     train(
-        model, tokenize, batches, config, state=state, identity={"steps": config.steps}, metrics=metrics,
+        model, tokenize, batches, config, states=states_of(folder, steps=config.steps), metrics=Folder(str(folder)),
         report=lines.append, device=torch.device("cpu"),
     )  # fmt: skip
     return model.state_dict(), lines
@@ -362,21 +368,21 @@ def test_stopped_and_resumed_is_the_same_as_uninterrupted(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", stop=3)
     state = tmp_path / "parts" / "state"
-    assert [path.name for path in state.iterdir()] == ["step-00000002"]
+    assert [path.name for path in state.glob("step-*")] == ["step-00000002"]
     resumed, lines = run(tmp_path / "parts")
     assert len(lines) == 3
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5]
-    assert [path.name for path in state.iterdir()] == ["step-00000005"]
+    assert [path.name for path in state.glob("step-*")] == ["step-00000005"]
 
 
 def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
     model, tokenize = small(PICTURES)
     before = torch.get_rng_state()
     train(
-        model, tokenize, made(PICTURES), TrainingConfig(steps=1), state=tmp_path / "state", identity={},
-        metrics=tmp_path / "metrics.jsonl", device=torch.device("cpu"),
+        model, tokenize, made(PICTURES), TrainingConfig(steps=1), states=states_of(tmp_path),
+        metrics=Folder(str(tmp_path)), device=torch.device("cpu"),
     )  # fmt: skip
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -389,17 +395,17 @@ def test_the_state_of_another_training_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     run(tmp_path, steps=1)
-    for name in ("model.safetensors", "optimizer.safetensors", "state.json"):
-        path = tmp_path / "state" / "step-00000001" / name
+    for name in ("step-00000001/model.safetensors", "step-00000001/optimizer.safetensors", "states.json"):
+        path = tmp_path / "state" / name
         whole = path.read_bytes()
         path.write_text("{")
-        with pytest.raises(BadInputError, match=r"step-00000001.*damaged"):
+        with pytest.raises(BadInputError, match=rf"{name}: damaged"):
             run(tmp_path, steps=1)
         path.write_bytes(whole)
     document = json.loads(whole)
-    for missing in ("step", "identity"):
+    for missing in ("states", "identity"):
         path.write_text(json.dumps({key: value for key, value in document.items() if key != missing}))
-        with pytest.raises(BadInputError, match=r"state\.json: damaged"):
+        with pytest.raises(BadInputError, match=r"states\.json: damaged"):
             run(tmp_path, steps=1)
     path.write_bytes(whole)
     run(tmp_path, steps=1)
@@ -412,8 +418,8 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_change(tmp_path: Path
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(UserError, match="the loss is nan at step 1, and no weight was changed"):
         train(
-            model, tokenize, made(PICTURES), TrainingConfig(steps=3), state=tmp_path / "state", identity={},
-            metrics=tmp_path / "metrics.jsonl", device=torch.device("cpu"),
+            model, tokenize, made(PICTURES), TrainingConfig(steps=3), states=states_of(tmp_path),
+            metrics=Folder(str(tmp_path)), device=torch.device("cpu"),
         )  # fmt: skip
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before if name != "decoder.head.relation_bias")

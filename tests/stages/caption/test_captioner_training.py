@@ -13,6 +13,7 @@ from schemas.job import BlipCaptions
 from stages.caption import open_captioner
 from stages.caption.training import (
     PROMPT,
+    STATE_SCHEMA,
     BatchConfig,
     CaptionBatch,
     CaptionBatches,
@@ -30,7 +31,8 @@ from stages.caption.training import (
     tiny_captioner,
     train,
 )
-from stages.training import EndlessOrder
+from stages.storage import Folder
+from stages.training import EndlessOrder, TrainingStates
 
 SIZE = 36
 SAID = [
@@ -258,9 +260,8 @@ def train_four(folder: Path, *, steps: int, captioner=None, report=lambda _line:
         make_batches(),
         CaptionTrainingConfig(**{"steps": steps, "warmup_steps": 5, "save_every": 4, "report_every": 2, **config}),
         prompt_length=PROMPT_LENGTH,
-        state=folder / "state",
-        identity={"steps": steps},
-        metrics=folder / "metrics.jsonl",
+        states=TrainingStates(Folder(str(folder / "state")), {"steps": steps}, schema=STATE_SCHEMA),
+        metrics=Folder(str(folder)),
         report=report,
     )
 

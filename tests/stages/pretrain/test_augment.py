@@ -387,6 +387,14 @@ def test_a_picture_that_cannot_be_used_is_refused():
 # Settings
 
 
+def test_the_published_sizes_are_scaled_to_a_smaller_network():
+    assert AugmentConfig.of_size(800, 1333) == AugmentConfig()
+    small = AugmentConfig.of_size(160, 266)
+    assert small.short_sides == (96, 102, 109, 115, 122, 128, 134, 141, 147, 154, 160)
+    assert (small.longest, small.crop_short_sides, small.crop_size) == (266, (80, 100, 120), (77, 120))
+    assert AugmentConfig.of_size(1, 1).short_sides == (1,) * 11
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

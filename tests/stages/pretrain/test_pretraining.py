@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def learn(output: str, folder: Path, settings: PretrainConfig, *, group=WorkerGr
         Folder(str(folder / "state")), {"output": output}, schema=STATE_SCHEMA, keep_last=settings.keep_last
     )
     return train(model or network.build(), network.tokenize, loader, settings, states=states,
-                 metrics=folder / "metrics.jsonl", group=group, device=CPU, report=report, score=score)  # fmt: skip
+                 metrics=Folder(str(folder)), group=group, device=CPU, report=report, score=score)  # fmt: skip
 
 
 def figures(folder: Path) -> list[dict]:
@@ -189,6 +190,13 @@ def test_a_state_of_another_training_is_refused(output, tmp_path):
     damaged.unlink()
     with pytest.raises(BadInputError, match="missing"):
         learn(output, tmp_path, config(2))
+
+
+def test_a_text_that_is_too_long_is_told_when_it_comes(output, tmp_path):
+    said = scenes(4)
+    long = [replace(one, relations=tuple(replace(it, predicate="on " * 40) for it in one.relations)) for one in said]
+    with pytest.raises(BadInputError, match=r"the text 'on on .* has 42 tokens, but the network takes 32"):
+        learn(write_output(tmp_path / "long", long), tmp_path, config(1), model=Network(stream_of(output)).build())
 
 
 @pytest.mark.parametrize(

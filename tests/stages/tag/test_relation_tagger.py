@@ -23,7 +23,7 @@ from stages.contract import Stage
 from stages.tag import open_tagger
 from stages.tag.candidates import with_candidates
 from stages.tag.pair_texts import pair_texts
-from stages.tag.tagger_network import even_groups, similar_sizes
+from stages.tag.tagger_network import even_groups
 
 torch = pytest.importorskip("torch", reason="needs the libraries of networks: pip install -e '.[blip]'")
 pytest.importorskip("transformers", reason="needs the libraries of networks: pip install -e '.[blip]'")
@@ -421,14 +421,6 @@ def test_the_number_of_threads_is_left_as_it_was(tagger: Path) -> None:
     before = torch.get_num_threads()
     tag(make_stage(tagger), SCENES[:1])
     assert torch.get_num_threads() == before
-
-
-def test_batches_are_of_similar_size() -> None:
-    sizes = [(800, 1200), (1200, 800), (800, 1100), (1200, 800), (800, 1200)]
-    assert similar_sizes(sizes, most=8, waste=1.3) == [[2, 0, 4], [1, 3]]
-    assert similar_sizes(sizes, most=2, waste=1.3) == [[2, 0], [4], [1, 3]]
-    assert similar_sizes(sizes, most=8, waste=1.0) == [[2], [0, 4], [1, 3]]
-    assert similar_sizes([], most=8, waste=1.3) == []
 
 
 def test_groups_are_even() -> None:
