@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas import ConflictError, RelmillError, UserError
-from schemas.job import Job, TrainJob, load_job, load_train_job
+from schemas.job import Job, RunJob, TrainJob, load_job, load_run_job, load_train_job
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -595,6 +595,29 @@ def train(
         _say(str(summary))
 
 
+@app.command()
+def run(
+    job_file: Annotated[Path, typer.Argument(help="YAML file; `relmill schema run` describes it.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key of the file: --set start_after=4. Repeatable.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress of the labelling.")] = False,
+) -> None:
+    """Label, and train on it meanwhile, on one cluster. Interrupted or killed, the same command goes on with both."""
+    from pipeline.together import run_together
+
+    try:
+        result = run_together(load_run_job(job_file, overrides or ()), report=_say_at_once, quiet=quiet)
+    except KeyboardInterrupt:
+        _note("stopped; the same command goes on with both")
+        raise typer.Exit(130) from None
+    if result.labelled.interrupted:
+        _note("stopped; the same command goes on with both")
+        raise typer.Exit(130)
+    if result.trained is not None:
+        _say(str(result.trained))
+
+
 @app.command("train-tagger")
 def train_tagger(
     datasets: Annotated[list[Path], typer.Argument(help="YAML files, each with a `dataset:` part like a job's.")],
@@ -697,8 +720,8 @@ def fit_prior(
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="job, train, scene or index.")]) -> None:
-    """Print a schema: JSON Schema of a job file (of `label` or `train`) or of a scene, Arrow schema of the index."""
+def schema(what: Annotated[str, typer.Argument(help="job, train, run, scene or index.")]) -> None:
+    """Print a schema: JSON Schema of a file of `label`, `train` or `run`, or of a scene; Arrow schema of the index."""
     from schemas import scene_json_schema
     from schemas.shard import INDEX_SCHEMA
 
@@ -706,12 +729,14 @@ def schema(what: Annotated[str, typer.Argument(help="job, train, scene or index.
         _say(json.dumps(Job.model_json_schema(), indent=2))
     elif what == "train":
         _say(json.dumps(TrainJob.model_json_schema(), indent=2))
+    elif what == "run":
+        _say(json.dumps(RunJob.model_json_schema(), indent=2))
     elif what == "scene":
         _say(json.dumps(scene_json_schema(), indent=2))
     elif what == "index":
         _say(str(INDEX_SCHEMA))
     else:
-        raise UserError(f"schema {what!r}: choose job, train, scene or index")
+        raise UserError(f"schema {what!r}: choose job, train, run, scene or index")
 
 
 def _job(

@@ -41,7 +41,9 @@ class TrainSummary:
         )
 
 
-def train(job: TrainJob, *, report: Callable[[str], None] = print) -> TrainSummary | None:
+def train(
+    job: TrainJob, *, report: Callable[[str], None] = print, num_workers: Callable[[], int] | None = None
+) -> TrainSummary | None:
     """Pre-train a network. Interrupted, killed or failed, the same call goes on where it stood.
 
     Equal jobs on equal outputs give the same bytes on one CPU thread, also with stops between.
@@ -49,6 +51,8 @@ def train(job: TrainJob, *, report: Callable[[str], None] = print) -> TrainSumma
     Args:
         job: with resolved paths.
         report: gets lines of text for a person.
+        num_workers: asked now and then how many workers of a cluster there should be; with another answer than before
+            all stop at their next state, and so many go on. By default always those of the job.
 
     Returns:
         What was trained; None if it was finished before.
@@ -76,7 +80,7 @@ def train(job: TrainJob, *, report: Callable[[str], None] = print) -> TrainSumma
     _write(output, DETAILS_FILE, json.dumps(plan.details, indent=1) + "\n")
     if plan.start.tokenizer_json is not None:
         _write(output, plan.start.tokenizer, plan.start.tokenizer_json)
-    _learn(plan, report=report)
+    _learn(plan, report=report, num_workers=num_workers or (lambda: job.runtime.workers))
     return _finish(plan)
 
 
@@ -98,29 +102,46 @@ def _begun(output: Folder) -> dict[str, Any] | None:
     return document
 
 
-def _learn(plan: TrainPlan, *, report: Callable[[str], None]) -> None:
+def _learn(plan: TrainPlan, *, report: Callable[[str], None], num_workers: Callable[[], int]) -> None:
     """Train up to the last state, in this process or by the workers of a cluster."""
+    while plan.states.steps_done() < plan.job.steps:
+        runtime = plan.job.runtime
+        workers = Workers(
+            number=num_workers(), gpus_per_worker=runtime.gpus_per_worker, address=runtime.address, of_job=True
+        )
+        if workers.are_here:
+            plan.train(report=report)
+            return
+        before = plan.states.steps_done()
+
+        def others_wanted(now: int = workers.number) -> bool:
+            return num_workers() != now
+
+        _learn_on_cluster(plan, workers, report=report, stopping=others_wanted)
+        if plan.states.steps_done() == before:
+            plan.states.check_finished(plan.job.steps)  # tells that nothing of theirs arrived here
+
+
+def _learn_on_cluster(
+    plan: TrainPlan, workers: Workers, *, report: Callable[[str], None], stopping: Callable[[], bool]
+) -> None:
     job = plan.job
-    runtime = job.runtime
-    workers = Workers(
-        number=runtime.workers, gpus_per_worker=runtime.gpus_per_worker, address=runtime.address, of_job=True
-    )
-    if plan.states.steps_done() == job.steps:
-        return  # all that is missing is what comes after
-    if workers.are_here:
-        plan.train(report=report)
-        return
     work = partial(_work, job, plan.details)
     output = Folder(job.output)
     if output.is_local:
-        workers.train(work, scratch=output.local_path(SCRATCH_FOLDER), report=report)
+        workers.train(work, scratch=output.local_path(SCRATCH_FOLDER), report=report, stopping=stopping)
     else:
         with tempfile.TemporaryDirectory(prefix="relmill-") as folder:
-            workers.train(work, scratch=Path(folder), report=report)
-    plan.states.check_finished(job.steps)
+            workers.train(work, scratch=Path(folder), report=report, stopping=stopping)
 
 
-def _work(job: TrainJob, details: Mapping[str, Any], device: "torch.device", report: Callable[[str], None]) -> None:
+def _work(
+    job: TrainJob,
+    details: Mapping[str, Any],
+    device: "torch.device",
+    report: Callable[[str], None],
+    stopping: Callable[[], bool],
+) -> None:
     """What each worker of a cluster does."""
     from stages.training import WorkerGroup
 
@@ -130,7 +151,7 @@ def _work(job: TrainJob, details: Mapping[str, Any], device: "torch.device", rep
             f"{job.output}: a worker finds other outputs, or another network, than this machine; give all workers the "
             f"same files"
         )
-    plan.train(report=report, group=WorkerGroup.current(), device=device)
+    plan.train(report=report, group=WorkerGroup.current(), device=device, stopping=stopping)
 
 
 def _finish(plan: TrainPlan) -> TrainSummary:

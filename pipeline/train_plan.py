@@ -68,6 +68,7 @@ class TrainPlan:
         report: Callable[[str], None],
         group: "WorkerGroup | None" = None,
         device: "torch.device | None" = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Train the network up to its last state, going on from the newest; see `stages.pretrain.training.train`."""
         from stages.pretrain.training import train
@@ -100,6 +101,7 @@ class TrainPlan:
             report=report,
             score=self.validation,
             curves=True,
+            stopping=stopping,
         )
 
 

@@ -163,7 +163,11 @@ def _train_with_ray(plan: TaggerPlan, workers: Workers, *, report: Callable[[str
 
 
 def _learn(
-    settings: TaggerSettings, details: Mapping[str, Any], device: "torch.device", report: Callable[[str], None]
+    settings: TaggerSettings,
+    details: Mapping[str, Any],
+    device: "torch.device",
+    report: Callable[[str], None],
+    _stopping: Callable[[], bool],
 ) -> None:
     """What each worker of a cluster does."""
     from stages.training import WorkerGroup

@@ -11,9 +11,10 @@ from schemas import UserError
 if TYPE_CHECKING:
     import torch
 
-Learn = Callable[["torch.device", Callable[[str], None]], None]
-"""What each worker does, with a device and what takes lines for the terminal. `torch.distributed` is set up then. It
-travels to the workers, and must go on where it stood when it is called again."""
+Learn = Callable[["torch.device", Callable[[str], None], Callable[[], bool]], None]
+"""What each worker does, with a device, what takes lines for the terminal, and what tells the first worker to stop at
+its next state. `torch.distributed` is set up then. It travels to the workers, and must go on where it stood when it is
+called again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +52,21 @@ class Workers:
                 f"greater --batch-size or fewer {self.setting('workers')}"
             )
 
-    def train(self, learn: Learn, *, scratch: Path, report: Callable[[str], None]) -> None:
+    def train(
+        self,
+        learn: Learn,
+        *,
+        scratch: Path,
+        report: Callable[[str], None],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Have the workers of a Ray cluster train together; see `train_with_ray`.
 
         Args:
             learn: what each of them does.
             scratch: folder for what Ray Train writes besides, on storage that all workers share; removed at the end.
             report: gets the lines of the workers.
+            stopping: asked now and then whether they are to stop at their next state.
 
         Raises:
             UserError: if Ray Train cannot be imported.
@@ -68,4 +77,4 @@ class Workers:
             )
         from pipeline.runtimes.ray_training import train_with_ray
 
-        train_with_ray(learn, self, scratch=scratch, report=report)
+        train_with_ray(learn, self, scratch=scratch, report=report, stopping=stopping)

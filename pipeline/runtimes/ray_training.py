@@ -41,7 +41,14 @@ _ENVIRONMENT = {
 }
 
 
-def train_with_ray(learn: Learn, workers: Workers, *, scratch: Path, report: Callable[[str], None]) -> None:
+def train_with_ray(
+    learn: Learn,
+    workers: Workers,
+    *,
+    scratch: Path,
+    report: Callable[[str], None],
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
     """Have some workers train a network together.
 
     Args:
@@ -49,6 +56,7 @@ def train_with_ray(learn: Learn, workers: Workers, *, scratch: Path, report: Cal
         workers: how many; each has a CPU. With less than a GPU each, workers share one.
         scratch: folder for what Ray Train writes besides, on storage that all workers share; removed at the end.
         report: gets the lines of the workers.
+        stopping: asked now and then whether they are to stop at their next state.
 
     Raises:
         RelmillError: what a worker raised, whichever worker.
@@ -76,7 +84,7 @@ def train_with_ray(learn: Learn, workers: Workers, *, scratch: Path, report: Cal
             ),
         )
         try:
-            _fit(trainer, lines, report)
+            _fit(trainer, lines, report, stopping)
         except TrainingFailedError as error:
             raise _told(error) from error
         finally:
@@ -84,10 +92,17 @@ def train_with_ray(learn: Learn, workers: Workers, *, scratch: Path, report: Cal
 
 
 class _Lines:
-    """Lines of the workers on their way to the terminal."""
+    """Lines of the workers on their way to the terminal; and the word to stop, on its way to them."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._stopping = False
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def is_stopping(self) -> bool:
+        return self._stopping
 
     def put(self, line: str) -> None:
         self._lines.append(line)
@@ -112,10 +127,13 @@ def _work(config: Mapping[str, Any]) -> None:
     def report(line: str) -> None:
         config["lines"].put.remote(line)
 
-    config["learn"](get_device(), report)
+    def stopping() -> bool:
+        return bool(ray.get(config["lines"].is_stopping.remote()))
+
+    config["learn"](get_device(), report, stopping)
 
 
-def _fit(trainer: TorchTrainer, lines: Any, report: Callable[[str], None]) -> None:
+def _fit(trainer: TorchTrainer, lines: Any, report: Callable[[str], None], stopping: Callable[[], bool]) -> None:
     """Run a training and hand on its lines, in this thread, so that Ctrl-C ends the wait as everywhere else.
 
     In the main thread Ray Train would put a handler of its own in the place of Python's, and leave it there.
@@ -134,6 +152,8 @@ def _fit(trainer: TorchTrainer, lines: Any, report: Callable[[str], None]) -> No
         time.sleep(_POLL_S)
         for line in ray.get(lines.take.remote()):
             report(line)
+        if stopping():
+            lines.stop.remote()
     for line in ray.get(lines.take.remote()):
         report(line)
     if failure:

@@ -14,7 +14,8 @@ from schemas.job.dataset import (
     VisualGenomeDataset,
 )
 from schemas.job.job import Job, PoolJob, RuntimeJob, StageName
-from schemas.job.load import build_job, build_train_job, load_job, load_train_job, resolve_path
+from schemas.job.load import build_job, build_train_job, load_job, load_run_job, load_train_job, resolve_path
+from schemas.job.run import RunJob
 from schemas.job.stages import (
     BlipCaptions,
     CaptionJob,
@@ -50,6 +51,7 @@ __all__ = [
     "PoolJob",
     "PriorTagger",
     "RelationTagger",
+    "RunJob",
     "RuntimeJob",
     "ScenesDataset",
     "ScreenJob",
@@ -67,6 +69,7 @@ __all__ = [
     "build_job",
     "build_train_job",
     "load_job",
+    "load_run_job",
     "load_train_job",
     "resolve_path",
 ]

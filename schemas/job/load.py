@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from schemas.errors import JobError
 from schemas.job.dataset import DATASET_PATHS, JobPart
 from schemas.job.job import Job
+from schemas.job.run import RunJob
 from schemas.job.train import TrainJob
 
 AnyJob = TypeVar("AnyJob", bound=JobPart)
@@ -57,6 +58,14 @@ def load_train_job(path: str | os.PathLike[str], overrides: Sequence[str] = ()) 
     """The same of a job file of `relmill train`."""
     document = _read(Path(path), overrides, keys="sources, output, ...")
     return build_train_job(document, base=Path(path).resolve().parent, name=str(path))
+
+
+def load_run_job(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunJob:
+    """The same of a file of `relmill run`."""
+    document = _read(Path(path), overrides, keys="label, train, ...")
+    job = _checked(RunJob, document, name=str(path), schema="run")
+    base = os.fspath(Path(path).resolve().parent)
+    return job.model_copy(update={name: resolve_path(getattr(job, name), base) for name in ("label", "train")})
 
 
 def build_job(document: dict[str, Any], *, base: str | os.PathLike[str] = ".", name: str = "job") -> Job:

@@ -129,8 +129,8 @@ class TrainJob(JobPart):
     predicate_target: Literal["quality", "pseudo_quality"] | None = None
     """How far a predicate of a found pair is to be held for true: as far as it is and the boxes are right (`quality`);
     with `pseudo_quality` predicates whose texts are alike hold, too (RLIPv2's relational pseudo-labels). Default:
-    `pseudo_quality`, as published; `quality` for the small network: its text encoder never read anything, and would come
-    to find all texts alike."""
+    `pseudo_quality`, as published; `quality` for the small network, whose text encoder never read anything, and would
+    come to find all texts alike."""
     num_objects: int = Field(default=333, ge=1)
     """Most object names that a batch is asked about, besides "no objects"; those of its pictures, then others by
     frequency (published: 333)."""

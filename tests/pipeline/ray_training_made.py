@@ -10,7 +10,7 @@ from schemas import StorageError
 from stages.training import WorkerGroup
 
 
-def learn_without_dropout(settings, details, device, report):
+def learn_without_dropout(settings, details, device, report, stopping=None):
     """As the workers do, but for dropout, of which each would draw its own; and each tells its process."""
     plan = plan_tagger(settings)
     for module in plan.start.model.modules():
@@ -22,7 +22,7 @@ def learn_without_dropout(settings, details, device, report):
     plan.train(report=report, group=group, device=device)
 
 
-def second_worker_cannot_write(device, report):
+def second_worker_cannot_write(device, report, stopping):
     """The second one raises, the first one waits for it."""
     group = WorkerGroup.current()
     report(f"{group.rank} of {group.size} on {device}")

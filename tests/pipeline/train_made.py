@@ -55,7 +55,7 @@ def begun_copy(output: Path, copy: Path, *, num_commits: int) -> Path:
     return copy
 
 
-def work_without_dropout(job, details, device, report):
+def work_without_dropout(job, details, device, report, stopping=lambda: False):
     """As the workers do, but for dropout, of which each would draw its own; and each tells its process."""
     plan = plan_training(job, report=lambda line: None)
     for module in plan.start.model.modules():
@@ -64,4 +64,4 @@ def work_without_dropout(job, details, device, report):
     assert plan.details == details
     group = WorkerGroup.current()
     report(f"worker {group.rank} is {os.getpid()}")
-    plan.train(report=report, group=group, device=device)
+    plan.train(report=report, group=group, device=device, stopping=stopping)

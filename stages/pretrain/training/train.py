@@ -55,6 +55,7 @@ def train(
     report: Callable[[str], None] = print,
     score: Score | None = None,
     curves: bool = False,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> AlifModel:
     """Train a network on a stream, going on from the newest state if there is one.
 
@@ -74,6 +75,7 @@ def train(
         report: gets a line of text with each line of figures.
         score: measures the network at each state, by the first worker; the best state is kept.
         curves: whether figures are written for TensorBoard, too.
+        stopping: the first worker asks it at each state whether all are to stop there.
 
     Returns:
         The network, or its moving average if there is one, in evaluation mode, on the CPU.
@@ -132,8 +134,9 @@ def train(
 
             if log is not None:
                 log.add(step + 1, seen, num_pictures=num_pictures, num_unreadable=num_unreadable)
-            # The other workers go on, and wait at the next sum.
-            if log is not None and ((step + 1) % config.save_every == 0 or step + 1 == config.steps):
+            if (step + 1) % config.save_every and step + 1 < config.steps:
+                continue
+            if log is not None:
                 measured = _measured(model if average is None else average.model, score, log, step + 1)
                 states.save(
                     step + 1,
@@ -143,6 +146,8 @@ def train(
                     score=measured.get("score"),
                     more={"stream": loader.state_dict()},
                 )
+            if _one_says(group.is_first and stopping(), group, device):
+                break
         batches.close()
     result = model if average is None else average.model
     result.cpu().eval()
@@ -221,6 +226,11 @@ def _measured(model: AlifModel, score: Score | None, log: TrainingLog, step: int
     model.train(was_training)
     log.measured(step, values)
     return values
+
+
+def _one_says(word: bool, group: WorkerGroup, device: torch.device) -> bool:  # noqa: FBT001
+    """Whether any worker says so; all learn it. Others wait here for the first one, which writes the state."""
+    return bool(group.sum(torch.tensor([int(word)], device=device)).any())
 
 
 def _figures(costs: LossReport) -> dict[str, float]:
