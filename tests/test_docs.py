@@ -64,7 +64,7 @@ def jobs() -> Iterator[Any]:
 
 @pytest.mark.parametrize("document", jobs())
 def test_a_job_file_of_the_documentation_is_valid(document: dict[str, Any]) -> None:
-    """Also the parts: what they leave out is filled in. One with sources is of `relmill train`, one with both of `run`."""
+    """Also the parts: what they leave out is filled in. Some are of `relmill train`, some of `relmill run`."""
     from schemas.job import RunJob, build_job, build_train_job
 
     if {"label", "train"} <= document.keys():
