@@ -76,4 +76,6 @@ def test_what_cannot_be_is_told_before_the_training(tmp_path: Path, output: Path
 
 def test_a_worker_that_finds_other_files_is_told(tmp_path: Path, output: Path) -> None:
     with pytest.raises(BadInputError, match="net: a worker finds other outputs, or another network, than this machine"):
-        pipeline.train._work(job_of(tmp_path / "net", output), {"schema": "another"}, torch.device("cpu"), quiet)
+        pipeline.train._work(
+            job_of(tmp_path / "net", output), {"schema": "another"}, torch.device("cpu"), quiet, lambda: False
+        )

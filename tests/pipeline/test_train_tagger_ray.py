@@ -107,7 +107,7 @@ def test_what_cannot_be_is_told_before_the_training(tmp_path: Path, scenes: Path
 def test_a_worker_that_finds_other_files_is_told(tmp_path: Path, scenes: Path) -> None:
     settings = settings_of(scenes, tmp_path / "network")
     with pytest.raises(BadInputError, match=r"scenes.yaml: a worker finds other files than this machine"):
-        pipeline.train_tagger._learn(settings, {"schema": "another"}, torch.device("cpu"), print)
+        pipeline.train_tagger._learn(settings, {"schema": "another"}, torch.device("cpu"), print, lambda: False)
 
 
 def test_workers_whose_states_are_not_here_are_told(tmp_path: Path, scenes: Path) -> None:
