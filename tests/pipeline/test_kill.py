@@ -18,8 +18,8 @@ from stages.pack import CommitLog
 from stages.storage import Folder
 
 RELMILL = [sys.executable, "-m", "pipeline"]
-KILLS = int(os.environ.get("RELMILL_TEST_KILLS", "6"))
-"""How many times the driver is killed. 6 keep `make test` quick; the release check runs 20."""
+KILLS = int(os.environ.get("RELMILL_TEST_KILLS", "3"))
+"""How many times the driver is killed. 3 keep `make test` quick; the release check runs 20."""
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Training a tagger with several workers of a Ray cluster."""
 
 import json
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -43,20 +41,13 @@ def learn_alone(scenes: Path, output: Path, report) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # processes that import PyTorch start three times
-def test_two_workers_go_on_where_one_stopped_also_when_one_is_killed(
+@pytest.mark.timeout(600)  # processes that import PyTorch start twice
+def test_two_workers_go_on_where_one_stopped(
     tmp_path: Path, scenes: Path, ray_session: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(line: str) -> None:
         if line.startswith("step 3"):
             raise KeyboardInterrupt
-
-    def kill_once(line: str) -> None:
-        lines.append(line)
-        if line.startswith("worker 1 is"):
-            workers.append(int(line.rsplit(maxsplit=1)[-1]))
-        if line.startswith("step 5") and len(workers) == 1:
-            os.kill(workers[0], signal.SIGKILL)
 
     learn_alone(scenes, tmp_path / "whole", lambda line: None)
     output = tmp_path / "parts"
@@ -66,9 +57,11 @@ def test_two_workers_go_on_where_one_stopped_also_when_one_is_killed(
 
     monkeypatch.setattr(pipeline.train_tagger, "_learn", learn_without_dropout)
     lines: list[str] = []
-    workers: list[int] = []
-    summary = train_tagger([scenes], output, resume=True, num_workers=2, report=kill_once, learning_rate=1e-5, **SMALL)
-    assert len(workers) == 2, lines  # the one that was killed, and the one in its place
+    # What happens when one is killed is the same for all trainings: `test_train_ray.py`.
+    summary = train_tagger(
+        [scenes], output, resume=True, num_workers=2, report=lines.append, learning_rate=1e-5, **SMALL
+    )
+    assert sum(line.startswith("worker ") for line in lines) == 2
     assert summary.num_pictures == 8
     assert sorted(path.name for path in output.iterdir()) == [
         "config.json", "metrics.jsonl", "model.safetensors", "tokenizer.json", "training.json",

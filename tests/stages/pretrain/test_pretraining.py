@@ -75,7 +75,7 @@ def killed_at(output, folder, settings, step):
 
 
 def test_thirty_steps_a_kill_and_thirty_more_are_sixty_steps(output, tmp_path):
-    settings = config(60, save_every=30, average=0.99)
+    settings = config(60, save_every=30, average=0.99)  # small batches, so that it is quick
     straight = learn(output, tmp_path / "straight", settings)
     process = multiprocessing.get_context("spawn").Process(
         target=killed_at, args=(output, tmp_path / "parts", settings, 37)
