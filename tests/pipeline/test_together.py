@@ -32,7 +32,7 @@ TRAINING = {
 }  # fmt: skip
 
 
-def write_jobs(folder: Path, *, follow: bool = True, count: int = 400, **run) -> Path:
+def write_jobs(folder: Path, *, follow: bool = True, count: int = 200, **run) -> Path:
     source = {"output": "out", "follow": follow, "window_shards": 2, "learn": "human", "complete": True}
     documents = {
         "label.yaml": {"dataset": {"format": "scenes", "count": count}, "output": "out", "unit_size": 4},
@@ -82,16 +82,9 @@ def test_both_end_whatever_is_killed_and_the_network_is_one_that_can_be_scored(t
     log = CommitLog(Folder(str(tmp_path / "out")))
     last = log.last()
     assert last.sealed
-    assert last.totals.written == 400, "nothing was lost with the labeller"
+    assert last.totals.written == 200, "nothing was lost with the labeller"
     steps = [json.loads(line)["step"] for line in (tmp_path / "net" / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 9)), "each step once"
-
-    # The same training on what is finished now gives the same bytes: order and chance do not depend on what happened.
-    again = ["train", str(tmp_path / "train.yaml"), "--set", "output=again"]
-    environment = {"OMP_NUM_THREADS": "1"}
-    assert CliRunner().invoke(app, again, env=environment).exit_code == 0
-    for name in ("training.json", "tokenizer.json"):
-        assert (tmp_path / "net" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
     predictions = tmp_path / "predictions.jsonl"
     net, out = str(tmp_path / "net"), str(tmp_path / "out")

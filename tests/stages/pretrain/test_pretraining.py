@@ -74,23 +74,21 @@ def killed_at(output, folder, settings, step):
     learn(output, folder, settings, report=report)
 
 
-def test_thirty_steps_a_kill_and_thirty_more_are_sixty_steps(output, tmp_path):
-    settings = config(60, save_every=30, average=0.99)  # small batches, so that it is quick
+def test_ten_steps_a_kill_and_ten_more_are_twenty_steps(output, tmp_path):
+    settings = config(20, save_every=10, average=0.99)
     straight = learn(output, tmp_path / "straight", settings)
     process = multiprocessing.get_context("spawn").Process(
-        target=killed_at, args=(output, tmp_path / "parts", settings, 37)
+        target=killed_at, args=(output, tmp_path / "parts", settings, 14)
     )
     process.start()
     process.join(timeout=120)
     assert process.exitcode == -signal.SIGKILL
-    assert [line["step"] for line in figures(tmp_path / "parts")] == list(range(1, 38))
+    assert [line["step"] for line in figures(tmp_path / "parts")] == list(range(1, 15))
     resumed = learn(output, tmp_path / "parts", settings, num_workers=1)
     assert figures(tmp_path / "straight") == figures(tmp_path / "parts"), "identical losses"
     assert newest(tmp_path / "straight") == newest(tmp_path / "parts"), "identical weights"
     for mine, theirs in zip(straight.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs)
-    losses = [line["loss"] for line in figures(tmp_path / "straight")]
-    assert sum(losses[-10:]) < 0.8 * sum(losses[:10]), "it learns"
 
 
 def without_dropout(output):
@@ -209,8 +207,9 @@ def test_settings_that_make_no_sense_are_refused(options):
         PretrainConfig(**{"steps": 1} | options)
 
 
-def test_bfloat16_learns_as_well(output, tmp_path):
-    learn(output, tmp_path, config(12, precision="bfloat16"))
-    losses = [line["loss"] for line in figures(tmp_path)]
-    assert all(map(math.isfinite, losses))
-    assert losses[-1] < losses[0]
+def test_bfloat16_says_much_the_same(output, tmp_path):
+    for precision in ("float32", "bfloat16"):
+        learn(output, tmp_path / precision, config(3, precision=precision))
+    exact, half = figures(tmp_path / "float32"), figures(tmp_path / "bfloat16")
+    assert [line["loss"] for line in half] == pytest.approx([line["loss"] for line in exact], rel=0.1)
+    assert half != exact
