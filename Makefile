@@ -2,7 +2,7 @@
 # versions of constraints.txt. A second call installs nothing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs clean distclean
+.PHONY: help demo test test-all lint format bench docs clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,18 +12,22 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 # setuptools warns of editable installs as such, in a box that reads like a failure.
 INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c constraints.txt
 DATA := $(or $(RELMILL_TEST_DATA),../shared/data)
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # Arguments for pytest: make test ARGS='tests/stages -k coco'
 ARGS ?=
 
 help:  ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(VENV)/demo.stamp  ## Caption, parse and tag 200 drawn pictures; report precision and recall.
 	$(BIN)/relmill label examples/demo.yaml
 
 # The first files are those that wait for processes most; the last ones share what is left evenly.
 test: $(VENV)/test.stamp  ## Run the tests.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -m 'not extended' $(ARGS)
+
+test-all: $(VENV)/test.stamp  ## Run the tests that take longest, too.
+	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/lint.stamp  ## Check style and types.
 	$(BIN)/ruff check .

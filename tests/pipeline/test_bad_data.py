@@ -173,7 +173,7 @@ def test_a_job_can_leave_the_pictures_out(dataset):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
-@pytest.mark.parametrize("kind", ["inline", "ray"])
+@pytest.mark.parametrize("kind", ["inline", pytest.param("ray", marks=pytest.mark.extended)])
 def test_a_full_disk_stops_the_run_which_resumes_with_room(dataset, kind):
     small = dataset / "small"
     small.mkdir()

@@ -11,6 +11,7 @@ from stages.pack import committed_scenes
 from stages.storage import Folder
 
 
+@pytest.mark.extended
 def test_generated_captions_do_not_depend_on_the_runtime(tiny_blip: Path, tmp_path: Path) -> None:
     job = tmp_path / "job.yaml"
     job.write_text(

@@ -10,6 +10,7 @@ from tests_made import HERE, Relate, Slow, files_of
 from pipeline.label import label
 
 
+@pytest.mark.extended
 def test_a_node_goes_and_a_node_comes_during_a_run(make, tmp_path):
     reference = make("inline", stages=[Slow(0.0), Relate()], num=120, unit_size=3, out="reference")
     label(reference, quiet=True)

@@ -13,7 +13,7 @@ from stages.pack import CommitLog, committed_scenes
 from stages.storage import Folder
 
 
-@pytest.mark.parametrize("runtime", ["inline", "ray"])
+@pytest.mark.parametrize("runtime", ["inline", pytest.param("ray", marks=pytest.mark.extended)])
 def test_the_same_job_gives_the_same_shards(s3_server, tmp_path, test_data, runtime):
     sample = test_data / "coco_sample"
     job = tmp_path / "job.yaml"

@@ -31,6 +31,7 @@ def learn_alone(job) -> None:
         work_without_dropout(job, details, torch.device("cpu"), quiet)
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # processes that import PyTorch start three times
 def test_two_workers_one_of_them_killed_learn_what_one_learns(

@@ -40,6 +40,7 @@ def learn_alone(scenes: Path, output: Path, report) -> None:
         torch.set_num_threads(before)
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # processes that import PyTorch start twice
 def test_two_workers_go_on_where_one_stopped(
