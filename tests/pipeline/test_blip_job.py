@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests_made import files_of
 
 from stages.pack import committed_scenes

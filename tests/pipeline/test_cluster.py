@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests_made import HERE, Relate, Slow, files_of
 
 from pipeline.label import label
