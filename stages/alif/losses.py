@@ -137,6 +137,17 @@ class LossReport:
     matches: tuple[tuple[Match, ...], ...]
     """For each decoder layer and each image, which queries answered for which pairs."""
 
+    def figures(self) -> dict[str, float]:
+        """The loss of all layers, and its parts in the last layer, not weighted."""
+        last = self.layers[-1]
+        return {
+            "loss": float(self.total.detach()),
+            "predicate": float(last.predicate.detach()),
+            "entity": float(last.entity.detach()),
+            "box_l1": float((last.subject_box_l1 + last.object_box_l1).detach()),
+            "box_giou": float((last.subject_box_giou + last.object_box_giou).detach()),
+        }
+
 
 @dataclass(frozen=True)
 class BoxCounts:

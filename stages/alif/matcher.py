@@ -8,13 +8,16 @@ Boxes are cxcywh (centre x, centre y, width, height), as parts of the image's wi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from stages.alif.boxes import boxes_cxcywh_to_xyxy, generalized_iou
+
+if TYPE_CHECKING:
+    from stages.alif.heads import Decoded
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,21 @@ class PairPredictions:
     def at(self, images: Tensor, queries: Tensor) -> "PairPredictions":
         """The K queries named by (K,) image numbers and (K,) query numbers; every shape begins with K then."""
         return PairPredictions(*(x[images, queries] for x in self.tensors()))
+
+    @staticmethod
+    def of_layers(decoded: "Decoded") -> "list[PairPredictions]":
+        """What each decoder layer says, in the order of the decoder."""
+        return [
+            PairPredictions(*layer)
+            for layer in zip(
+                decoded.subject_logits,
+                decoded.object_logits,
+                decoded.relation_logits,
+                decoded.subject_boxes,
+                decoded.object_boxes,
+                strict=True,
+            )
+        ]
 
     @staticmethod
     def joined(layers: "Sequence[PairPredictions]") -> "PairPredictions":

@@ -133,23 +133,16 @@ class SceneStream:
                 kept -= 1
         return kept
 
-    def num_samples(self) -> int | None:
-        """Samples until the stream ends; None if it never does, or if that is not known yet."""
-        if self.config.epochs is None:
-            return None
-        of_epoch = self._here().sources[0].num_in_epoch()
-        return None if of_epoch is None else of_epoch * self.config.epochs
-
-    def logs_at(self, position: int) -> list[tuple[str, int, str]]:
+    def logs_at(self, position: int) -> list[tuple[int, str]]:
         """Of each source, what the order of all samples before a position rests on.
 
         Returns:
-            Output, number of entries of its log, and their digest.
+            Number of entries of its log, and their digest.
         """
         found = []
         for source, given in zip(self._here().sources, self._mixture.given(position), strict=True):
             length = source.log_length(given)
-            found.append((source.log.folder.url, length, source.log.digest(length)))
+            found.append((length, source.log.digest(length)))
         return found
 
     def check_log(self, source: int, length: int, digest: str) -> None:

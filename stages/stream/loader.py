@@ -141,7 +141,7 @@ class StreamLoader(Generic[Made]):
         """Where the loader stands: plain JSON values of a few hundred bytes, the same on every rank."""
         config = self._stream.config
         sources = []
-        for source, (_, length, digest) in zip(config.sources, self._stream.logs_at(self.position), strict=True):
+        for source, (length, digest) in zip(config.sources, self._stream.logs_at(self.position), strict=True):
             order = {"weight": source.weight, "follow": source.follow, "window_shards": source.window_shards,
                      "balance": source.balance}  # fmt: skip
             sources.append({**order, "log_length": length, "log_sha256": digest})

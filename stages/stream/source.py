@@ -126,11 +126,6 @@ class Source:
         yield from range(number + 1, window.end)
         yield from range(window.first, number)
 
-    def num_in_epoch(self) -> int | None:
-        """Samples of an epoch; None while the output grows."""
-        self.log.poll()
-        return sum(shard.num_scenes for shard in self.log.shards) if self.log.sealed else None
-
     def log_length(self, number: int) -> int:
         """Entries of the log that decide the order of all samples before this one."""
         if number == 0:

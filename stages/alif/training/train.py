@@ -141,30 +141,14 @@ def tagger_predictions(model: AlifModel, tokenize: Tokenize, batch: TaggerBatch)
             num_objects=batch.num_objects,
             num_relations=len(batch.texts) - batch.num_objects,
         )
-    return [
-        PairPredictions(*layer)
-        for layer in zip(
-            decoded.subject_logits,
-            decoded.object_logits,
-            decoded.relation_logits,
-            decoded.subject_boxes,
-            decoded.object_boxes,
-            strict=True,
-        )
-    ]
+    return PairPredictions.of_layers(decoded)
 
 
 def figures(costs: LossReport) -> dict[str, float]:
-    """The loss of all layers, and its parts in the last layer, not weighted."""
+    """Those of the losses, and how often a class is wrong in the last layer."""
     last = costs.layers[-1]
-    return {
-        "loss": float(costs.total.detach()),
-        "predicate": float(last.predicate.detach()),
-        "entity": float(last.entity.detach()),
-        "box_l1": float((last.subject_box_l1 + last.object_box_l1).detach()),
-        "box_giou": float((last.subject_box_giou + last.object_box_giou).detach()),
-        "class_error_percent": float(last.subject_error_percent + last.object_error_percent) / 2,
-    }
+    errors = float(last.subject_error_percent + last.object_error_percent) / 2
+    return costs.figures() | {"class_error_percent": errors}
 
 
 # Of a worker without pictures: it adds nothing, and nothing of what it was asked is right.

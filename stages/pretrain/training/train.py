@@ -173,18 +173,7 @@ def pair_predictions(
             num_objects=batch.num_objects,
             num_relations=len(batch.texts) - batch.num_objects,
         )
-    layers = [
-        PairPredictions(*layer)
-        for layer in zip(
-            decoded.subject_logits,
-            decoded.object_logits,
-            decoded.relation_logits,
-            decoded.subject_boxes,
-            decoded.object_boxes,
-            strict=True,
-        )
-    ]
-    return layers, features[batch.num_objects :]
+    return PairPredictions.of_layers(decoded), features[batch.num_objects :]
 
 
 def _costs(
@@ -233,21 +222,9 @@ def _one_says(word: bool, group: WorkerGroup, device: torch.device) -> bool:  # 
     return bool(group.sum(torch.tensor([int(word)], device=device)).any())
 
 
-def _figures(costs: LossReport) -> dict[str, float]:
-    """The loss of all layers, and its parts in the last layer, not weighted."""
-    last = costs.layers[-1]
-    return {
-        "loss": float(costs.total.detach()),
-        "predicate": float(last.predicate.detach()),
-        "entity": float(last.entity.detach()),
-        "box_l1": float((last.subject_box_l1 + last.object_box_l1).detach()),
-        "box_giou": float((last.subject_box_giou + last.object_box_giou).detach()),
-    }
-
-
 def _figures_of_all(costs: LossReport | None, group: WorkerGroup, device: torch.device) -> dict[str, float]:
     """Losses of the workers add up, as all divide by what the whole batch has."""
-    own = dict.fromkeys(_FIGURES, 0.0) if costs is None else _figures(costs)
+    own = dict.fromkeys(_FIGURES, 0.0) if costs is None else costs.figures()
     if group.size == 1:
         return own
     summed = group.sum(torch.tensor([own[name] for name in _FIGURES], dtype=torch.float64, device=device))
