@@ -3,9 +3,11 @@
 import json
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from schemas import BadInputError
 
 if TYPE_CHECKING:
     from stages.alif.config import AlifConfig
@@ -36,6 +38,22 @@ class NetworkStart:
             if self.tokenizer_json is not None:
                 (Path(folder) / TOKENIZER_FILE).write_text(self.tokenizer_json, encoding="utf-8")
             return open_tokenizer(Path(folder), self.tokenizer)
+
+
+def with_first_pairs(start: NetworkStart, num_pairs: int) -> NetworkStart:
+    """The network as one that looks for fewer pairs; the queries of the others are forgotten.
+
+    RLIPv2 fine-tunes on HICO-DET so, with 64 of 100 pairs.
+
+    Raises:
+        BadInputError: if it does not look for so many.
+    """
+    if num_pairs > start.config.num_pairs:
+        raise BadInputError(
+            f"num_pairs is {num_pairs}, but the network looks for {start.config.num_pairs}; give at most so many"
+        )
+    start.model.decoder.queries.keep_first(num_pairs)
+    return replace(start, config=replace(start.config, num_pairs=num_pairs))
 
 
 def random_start(config: "AlifConfig", tokenizer_json: str, *, seed: int) -> NetworkStart:

@@ -9,12 +9,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.network_start import TINY, NetworkStart, check_lengths, random_start, trained_start
+from pipeline.network_start import (
+    TINY,
+    NetworkStart,
+    check_lengths,
+    random_start,
+    trained_start,
+    with_first_pairs,
+)
 from pipeline.training_files import STATE_FOLDER
 from schemas import BadInputError, UserError
 from schemas.job import TrainJob, TrainSource
 from stages.pack import read_dataset_file
-from stages.pretrain import AugmentConfig, BatchConfig, BatchMaker, LabelConfig, SourceLabels, mirrored
+from stages.pretrain import (
+    NO_INTERACTION,
+    AugmentConfig,
+    BatchConfig,
+    BatchMaker,
+    BatchTexts,
+    LabelConfig,
+    SourceLabels,
+    mirrored,
+)
 from stages.storage import Folder
 from stages.stream import SceneStream, SourceConfig, StreamConfig, StreamLoader
 
@@ -33,6 +49,7 @@ _TINY_LEARNING_RATE = 1e-3
 _NUM_PAIRS = 100  # published
 _LONGEST_WARMUP = 200
 _AVERAGE = 0.9997
+_COLOURS = 0.4  # published, in fine-tuning
 
 # The pattern in which sources are mixed repeats after so many samples, so each source has one among them.
 _ALL_SOURCES = 10_000
@@ -47,6 +64,8 @@ class TrainPlan:
     tokenize: "Tokenize"
     stream: SceneStream
     sources: tuple[SourceLabels, ...]
+    texts: BatchTexts | None
+    """What every batch is asked about; None if each has texts of its own."""
     batch: BatchConfig
     training: "PretrainConfig"
     validation: "Validation | None"
@@ -83,6 +102,7 @@ class TrainPlan:
                 seed=self.job.seed,
                 multiple_of=self.start.config.coarsest_stride,
                 sources=self.sources,
+                texts=self.texts,
             ),
             rank=group.rank,
             num_ranks=group.size,
@@ -131,7 +151,10 @@ def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
         if source.follow:
             report(f"{source.output}: followed; its first {source.window_shards} shards are waited for")
     stream = SceneStream(_stream_config(job)).open()
-    texts = _texts(job, stream)
+    texts = _known_texts(job, stream)
+    asked = _all_texts(job, stream) if job.asks_all else None
+    if asked is not None:
+        texts.update((*asked.objects, *asked.relations))
     start = trained or _tiny_start(job, texts)
     start = replace(start, config=replace(start.config, picture=size))
     tokenize = start.tokenize()
@@ -143,6 +166,7 @@ def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
         tokenize=tokenize,
         stream=stream,
         sources=tuple(SourceLabels(learn=source.learn, complete=source.complete) for source in job.sources),
+        texts=asked,
         batch=batch,
         training=training,
         validation=validation,
@@ -153,6 +177,7 @@ def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
             "validation": _validation_identity(job, validation),
             "batch_size": job.batch_size,
             "batch": dataclasses.asdict(batch),
+            "texts": "all" if job.asks_all else "sampled",
             # How often something is saved or reported changes nothing else.
             "training": {
                 name: value
@@ -184,7 +209,7 @@ def _stream_config(job: TrainJob) -> StreamConfig:
     )
 
 
-def _texts(job: TrainJob, stream: SceneStream) -> Counter[str]:
+def _known_texts(job: TrainJob, stream: SceneStream) -> Counter[str]:
     """What the network will be asked about, as far as it is known at the start, and how often it is said.
 
     The class names of each output and what the scenes of its first window speak of, in a mirror, too. So it is the same
@@ -204,8 +229,21 @@ def _texts(job: TrainJob, stream: SceneStream) -> Counter[str]:
     for text, number in list(counts.items()):
         if (other := mirrored(text)) != text:
             counts[other] += number
+    if job.labels.no_interaction:
+        counts[NO_INTERACTION] += 1
     counts[NO_OBJECTS] += 1
     return counts
+
+
+def _all_texts(job: TrainJob, stream: SceneStream) -> BatchTexts:
+    """All class names of the outputs, and all predicates that anybody asserts there; in a mirror, too."""
+    said = stream.all_texts()
+    not_said = [NO_INTERACTION] if job.labels.no_interaction else []
+    names = {*said.names, *(name for source in job.sources for name in _class_names(Folder(source.output)))}
+    return BatchTexts(
+        objects=tuple(sorted(names | set(map(mirrored, names)))),
+        relations=tuple(sorted({*said.predicates, *map(mirrored, said.predicates), *not_said})),
+    )
 
 
 def _class_names(folder: Folder) -> list[str]:
@@ -228,7 +266,7 @@ def _trained_start(job: TrainJob) -> NetworkStart:
             f"{job.network}: is a Relation Tagger, which takes given pairs (decoding pairs); give a network that looks "
             f"for pairs itself (parsed or parseda)"
         )
-    return start
+    return start if job.num_pairs is None else with_first_pairs(start, job.num_pairs)
 
 
 def _tiny_start(job: TrainJob, texts: Mapping[str, int]) -> NetworkStart:
@@ -264,11 +302,12 @@ def _picture_size(job: TrainJob, trained: NetworkStart | None) -> "PictureSize":
 
 
 def _batch_config(job: TrainJob, size: "PictureSize") -> BatchConfig:
-    published = job.recipe == "published"
+    published = job.recipe != "relmill"
     augment, labels = AugmentConfig.of_size(size.short_side, size.longest), LabelConfig()
     if published:
         crops = AugmentConfig.published()
         augment = replace(augment, keep_pairs=crops.keep_pairs, min_visible=crops.min_visible)
+        augment = replace(augment, colours=_COLOURS if job.recipe == "finetune" else 0.0)
         labels = LabelConfig.published()
     unknown_pairs = job.labels.unknown_pairs
     return BatchConfig(
@@ -288,8 +327,10 @@ def _training_config(job: TrainJob, trained: NetworkStart | None) -> "PretrainCo
         "schedule": "cosine",
         "warmup_steps": min(_LONGEST_WARMUP, job.steps // 10),
     }
-    if job.recipe == "published":
+    if job.recipe != "relmill":
         defaults = {"average": 0.0, "schedule": "step", "warmup_steps": 0}
+    if job.recipe == "finetune":
+        defaults |= {"predicate_target": "quality"}
     if job.network == TINY:
         defaults |= {"learning_rate": _TINY_LEARNING_RATE, "slow_rate": 1.0}
     if trained is None or trained.config.backbone.kind == "tiny":

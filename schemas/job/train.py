@@ -51,18 +51,22 @@ class TrainLabels(JobPart):
 
     target: Literal["soft", "hard"] | None = None
     """What an asserted relation is learned as: its calibrated probability (its score, where there is none), or 1.
-    Default: soft; published: hard."""
+    Default: soft; published, finetune: hard."""
     threshold: Share | None = None
-    """Relations of a lower score are left out. Default: 0.05, the least that a tagger writes; published: 0.2."""
+    """Relations of a lower score are left out. Default: 0.05, the least that a tagger writes; published, finetune:
+    0.2."""
     absent: Literal["unknown", "negative"] | None = None
     """What a predicate is of a pair of which nobody says it, if somebody says it of another pair of the picture.
-    Default: unknown; published: negative."""
+    Default: unknown; published, finetune: negative."""
     max_pairs: int | None = Field(default=None, ge=1)
     """Pairs of a scene that are kept. Default: 100, as published."""
     kept: Literal["best", "first"] | None = None
-    """Which pairs are kept if a scene has too many. Default: best; published: first."""
+    """Which pairs are kept if a scene has too many. Default: best; published, finetune: first."""
+    no_interaction: bool = False
+    """Learn `no interaction` of pairs that people deny to `interact with`: HICO-DET has it as one of its 117 verbs, and
+    asks for it."""
     unknown_pairs: bool | None = None
-    """Whether to find a pair that nobody has judged is not wrong. Default: true; published: false."""
+    """Whether to find a pair that nobody has judged is not wrong. Default: true; published, finetune: false."""
 
 
 class TrainAugment(JobPart):
@@ -82,9 +86,11 @@ class TrainAugment(JobPart):
     """Least and most pixels of each side of a crop, of a picture with such a shorter side. Default: 384 to 600 of
     800."""
     keep_pairs: bool | None = None
-    """Whether a crop must show one of the labelled pairs wholly. Default: true; published: false."""
+    """Whether a crop must show one of the labelled pairs wholly. Default: true; published, finetune: false."""
     min_visible: Share | None = None
-    """Share of its area that a region must show to stay a region. Default: 0.5; published: 0."""
+    """Share of its area that a region must show to stay a region. Default: 0.5; published, finetune: 0."""
+    colours: Share | None = None
+    """Most by which brightness, contrast and saturation change, each for itself. Default: 0; finetune: 0.4."""
 
 
 class TrainRuntime(JobPart):
@@ -116,21 +122,27 @@ class TrainJob(JobPart):
     """Of `tiny`: where picture and texts meet, `between` the encoder's layers (ALIF) or `after` them (late fusion).
     Default: between."""
     num_pairs: int | None = Field(default=None, ge=1)
-    """Of `tiny`: pairs that it looks for on a picture. Default: 100, as published."""
+    """Pairs that are looked for on a picture. Default: those of the network, of `tiny` 100, as published. Of a trained
+    network at most as many as it has; the first ones are kept, as RLIPv2 does for HICO-DET (64)."""
     short_side: Pixels | None = None
     """Pixels of a picture's shorter side in use, and the most in training; the longer side has 5/3 of it at most.
     Written into the network. Default: as the network's configuration says, 160 for `tiny`."""
-    recipe: Literal["relmill", "published"] = "relmill"
-    """Where the defaults come from: our choices, or RLIPv2's."""
+    recipe: Literal["relmill", "published", "finetune"] = "relmill"
+    """Where the defaults come from: our choices for pre-training, RLIPv2's, or RLIPv2's for fine-tuning on labels of
+    people (HICO-DET, V-COCO, Open Images)."""
     validation: TrainValidation | None = None
     """What the network is measured on; left out, the last state is the network."""
     labels: TrainLabels = TrainLabels()
     augment: TrainAugment = TrainAugment()
-    predicate_target: Literal["quality", "pseudo_quality"] | None = None
+    predicate_target: Literal["quality", "pseudo_quality", "hard"] | None = None
     """How far a predicate of a found pair is to be held for true: as far as it is and the boxes are right (`quality`);
-    with `pseudo_quality` predicates whose texts are alike hold, too (RLIPv2's relational pseudo-labels). Default:
-    `pseudo_quality`, as published; `quality` for the small network, whose text encoder never read anything, and would
-    come to find all texts alike."""
+    with `pseudo_quality` predicates whose texts are alike hold, too (RLIPv2's relational pseudo-labels); wherever the
+    boxes are, with `hard`, which needs hard labels (RLIPv2 on V-COCO). Default: `pseudo_quality`, as published;
+    `quality` with the recipe `finetune` (RLIPv2 on HICO-DET and Open Images), and for the small network, whose text
+    encoder never read anything, and would come to find all texts alike."""
+    texts: Literal["sampled", "all"] | None = None
+    """What a batch is asked about: what its pictures need, filled up to `num_objects` and `num_relations`; or always
+    all class names and predicates of the sources, which none may then `follow`. Default: sampled; finetune: all."""
     num_objects: int = Field(default=333, ge=1)
     """Most object names that a batch is asked about, besides "no objects"; those of its pictures, then others by
     frequency (published: 333)."""
@@ -141,7 +153,8 @@ class TrainJob(JobPart):
     seed: int = Field(default=0, ge=0)
     """Of start values, order, views, texts and dropout."""
     learning_rate: float | None = Field(default=None, gt=0)
-    """After the warm-up. Default: 1e-3 for `tiny`, else 1.41e-4 (published, with 64 pictures a step)."""
+    """After the warm-up. Default: 1e-3 for `tiny`, else 1.41e-4 (published, with 64 pictures a step; in fine-tuning of
+    ResNet-50 on HICO-DET, while it is 1e-4 of Swin, on few pictures and on other datasets)."""
     slow_rate: float | None = Field(default=None, ge=0)
     """The backbone and the text encoder learn at this part of the rate. Default: 1 for `tiny`, where they start from
     nothing, too, else 0.1 (published)."""
@@ -149,13 +162,14 @@ class TrainJob(JobPart):
     max_gradient_norm: float = Field(default=0.1, gt=0)
     """Gradients of all weights together are scaled down to this length (published: 0.1)."""
     warmup_steps: int | None = Field(default=None, ge=0)
-    """Steps over which the learning rate rises from near 0. Default: a tenth of all, at most 200; published: 0."""
+    """Steps over which the learning rate rises from near 0. Default: a tenth of all, at most 200; published,
+    finetune: 0."""
     schedule: Literal["cosine", "step"] | None = None
     """How the learning rate falls: along a cosine to 0, or to a tenth after 3/4 of the steps. Default: cosine;
-    published: step."""
+    published, finetune: step."""
     average: float | None = Field(default=None, ge=0, lt=1)
     """Decay of a moving average of the weights, which is then what is measured and kept; 0 for none. Default: 0.9997;
-    published: 0."""
+    published, finetune: 0."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the network's products; losses are always taken in float32."""
     save_every: int = Field(default=500, ge=1)
@@ -174,12 +188,27 @@ class TrainJob(JobPart):
     """Most that lies there, in GB (10^9 bytes)."""
     runtime: TrainRuntime = TrainRuntime()
 
+    @property
+    def asks_all(self) -> bool:
+        """Whether every batch is asked about all texts of the sources."""
+        return (self.texts or ("all" if self.recipe == "finetune" else "sampled")) == "all"
+
+    @property
+    def _default_target(self) -> str:
+        return "soft" if self.recipe == "relmill" else "hard"
+
     @model_validator(mode="after")
     def _without_idle_settings(self) -> Self:
-        if self.network != "tiny":
-            idle = [name for name in ("fusion", "num_pairs") if getattr(self, name) is not None]
-            if idle:
-                raise ValueError(f"{idle[0]} has no effect with network: {self.network}, which has its own; remove it")
+        if self.network != "tiny" and self.fusion is not None:
+            raise ValueError(f"fusion has no effect with network: {self.network}, which has its own; remove it")
+        followed = [source.output for source in self.sources if source.follow]
+        if self.asks_all and followed:
+            raise ValueError(
+                f"texts: all needs finished outputs, but {followed[0]} is followed; give texts: sampled, or remove "
+                f"follow"
+            )
+        if self.predicate_target == "hard" and (self.labels.target or self._default_target) != "hard":
+            raise ValueError("predicate_target: hard learns predicates that are true or not; give labels.target: hard")
         if self.batch_size < self.runtime.workers:
             raise ValueError(
                 f"batch_size is {self.batch_size}, fewer pictures than the {self.runtime.workers} workers that share "

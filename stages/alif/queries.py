@@ -61,6 +61,12 @@ class ParsedQueries(nn.Module):  # type: ignore[misc]
         self.verb_position = nn.Embedding(num_pairs, width) if learned_verb_position else None
         self.start_points = StartPoints(width)
 
+    def keep_first(self, num_pairs: int) -> None:
+        """Forget all pairs but the first."""
+        _keep_first_of_halves(self.slots, num_pairs)
+        if self.verb_position is not None:
+            _keep_rows(self.verb_position, torch.arange(num_pairs))
+
     def forward(self, batch_size: int) -> StartQueries:
         """The same queries for each of the B images; references are points."""
         position, content, verb_halves = self.slots.weight.chunk(3, dim=-1)
@@ -90,6 +96,11 @@ class AnchorQueries(nn.Module):  # type: ignore[misc]
         self.content = nn.Embedding(2 * num_pairs, width)
         self.verb_content = nn.Embedding(2 * num_pairs, width)
         self.anchors = nn.Embedding(2 * num_pairs, 4)  # before the sigmoid
+
+    def keep_first(self, num_pairs: int) -> None:
+        """Forget all pairs but the first."""
+        for table in (self.content, self.verb_content, self.anchors):
+            _keep_first_of_halves(table, num_pairs)
 
     def forward(self, batch_size: int) -> StartQueries:
         """The same queries for each of the B images; references are boxes."""
@@ -270,3 +281,14 @@ def _sum_of_halves(weight: Tensor) -> Tensor:
     """(2P, D) rows of subjects, then of objects, to (P, D) rows of pairs."""
     subjects, objects = weight.chunk(2)
     return subjects + objects
+
+
+def _keep_first_of_halves(table: nn.Embedding, num_pairs: int) -> None:
+    """Of (2P, D) rows of subjects, then of objects, the first of each."""
+    first = torch.arange(num_pairs)
+    _keep_rows(table, torch.cat([first, first + table.num_embeddings // 2]))
+
+
+def _keep_rows(table: nn.Embedding, rows: Tensor) -> None:
+    table.weight = nn.Parameter(table.weight.detach()[rows.to(table.weight.device)].clone())
+    table.num_embeddings = len(rows)

@@ -13,14 +13,16 @@ from stages.pretrain.augment import (
     render,
     scaled_size,
 )
-from stages.pretrain.batches import BatchConfig, BatchMaker, PretrainBatch
-from stages.pretrain.labels import LabelConfig, LabelledPair, SceneLabels, SourceLabels, scene_labels
+from stages.pretrain.batches import BatchConfig, BatchMaker, BatchTexts, PretrainBatch
+from stages.pretrain.labels import NO_INTERACTION, LabelConfig, LabelledPair, SceneLabels, SourceLabels, scene_labels
 from stages.pretrain.mirror import mirrored
 
 __all__ = [
+    "NO_INTERACTION",
     "AugmentConfig",
     "BatchConfig",
     "BatchMaker",
+    "BatchTexts",
     "LabelConfig",
     "LabelledPair",
     "PretrainBatch",

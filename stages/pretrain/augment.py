@@ -23,11 +23,11 @@ Shape letters: N regions of the picture, M labelled pairs, K regions that stay, 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from schemas import BadInputError, Box
 from stages.picture import decode_rgb, open_picture
@@ -36,6 +36,14 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Size = tuple[int, int]
 """Width and height, in pixels."""
+Colour = Literal["brightness", "contrast", "saturation"]
+"""What of all colours of a picture may change."""
+
+_ENHANCERS: Final = {
+    "brightness": ImageEnhance.Brightness,
+    "contrast": ImageEnhance.Contrast,
+    "saturation": ImageEnhance.Color,
+}
 
 # Of so many crops that keep a pair, the first without a doubtful pair is taken, else the one with the fewest. Of the
 # pairs of 3,767 HICO-DET pictures, all cropped, 2.9 % are doubtful with one try, 1.0 % with two, 0.1 % with eight.
@@ -79,9 +87,12 @@ class AugmentConfig:
     """Whether a crop must show one of the labelled pairs wholly; of a picture without pairs, one of the regions."""
     min_visible: float = 0.5
     """Share of its area that a region must show to stay a region. 0: any."""
+    colours: float = 0.0
+    """Most by which brightness, contrast and saturation change, each for itself: 0.4 makes them 0.6 to 1.4 times what
+    they are. RLIPv2 varies colours in fine-tuning only, by 0.4."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "crop", "min_visible"):
+        for name in ("flip", "crop", "min_visible", "colours"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} is {value}; give a number from 0 to 1")
         for name in ("short_sides", "crop_short_sides"):
@@ -135,6 +146,8 @@ class View:
     """That the part is scaled to."""
     flipped: bool
     """Whether left and right change places, after the crop."""
+    colours: tuple[tuple[Colour, float], ...] = ()
+    """What is changed, in this order, and by which factor."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -196,7 +209,8 @@ def draw_view(  # noqa: PLR0917 - a picture, what is said about it, and chance, 
     if rng.random() < config.crop:
         cut = _draw_cut(config, (width, height), boxes, pairs, rng)
     size = scaled_size(*cut.shape, short_side=short_side, longest=config.longest)
-    return View(picture=(width, height), crop=cut.box, size=size, flipped=flipped)
+    colours = _draw_colours(config.colours, rng) if config.colours else ()
+    return View(picture=(width, height), crop=cut.box, size=size, flipped=flipped, colours=colours)
 
 
 def apply_to_boxes(view: View, boxes_xyxy_px: Floats) -> tuple[Floats, Floats]:
@@ -282,6 +296,8 @@ def render(view: View, data: bytes) -> npt.NDArray[np.uint8]:
     picture = picture.resize(view.size, Image.Resampling.BILINEAR, box=(left, top, right, bottom))
     if view.flipped:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    for colour, factor in view.colours:
+        picture = _ENHANCERS[colour](picture).enhance(factor)
     return np.array(picture)
 
 
@@ -313,6 +329,12 @@ def _check_size(view: View, size: Size) -> None:
     if size != view.picture:
         expected = f"{view.picture[0]} x {view.picture[1]}"
         raise BadInputError(f"the picture measures {size[0]} x {size[1]} pixels, but its labels are for {expected}")
+
+
+def _draw_colours(most: float, rng: np.random.Generator) -> tuple[tuple[Colour, float], ...]:
+    """Each colour setting with a factor, in random order."""
+    names = get_args(Colour)
+    return tuple((names[place], float(rng.uniform(1 - most, 1 + most))) for place in rng.permutation(len(names)))
 
 
 @dataclass(frozen=True, slots=True)

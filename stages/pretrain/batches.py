@@ -49,6 +49,15 @@ class BatchConfig:
 
 
 @dataclass(frozen=True)
+class BatchTexts:
+    """Texts that every batch is asked about, as in fine-tuning; each kind is sorted."""
+
+    objects: tuple[str, ...]
+    """Without "no objects"."""
+    relations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PretrainBatch:
     """The part of a batch that one rank learns from."""
 
@@ -109,18 +118,24 @@ class _Shown:
 class BatchMaker:
     """Makes the batches of one rank; what a `StreamLoader` calls in its workers, with `whole_batch`."""
 
-    def __init__(self, config: BatchConfig, *, seed: int, multiple_of: int, sources: Sequence[SourceLabels]) -> None:
+    def __init__(
+        self, config: BatchConfig, *, seed: int, multiple_of: int, sources: Sequence[SourceLabels],
+        texts: BatchTexts | None = None,
+    ) -> None:  # fmt: skip
         """
         Args:
             config: what a batch consists of.
             seed: of views and texts.
             multiple_of: what the sides of a batch are rounded up to; see `AlifConfig.coarsest_stride`.
             sources: what the relations of each of the stream's sources are worth.
+            texts: what every batch is asked about, besides what only its own pictures need; None draws the texts of
+                each batch.
         """
         self._config = config
         self._seed = seed
         self._multiple_of = multiple_of
         self._sources = sources
+        self._texts = texts
 
     def __call__(self, batch: StreamBatch) -> PretrainBatch:
         """The batch of some samples.
@@ -128,18 +143,10 @@ class BatchMaker:
         Raises:
             BadInputError: if a scene is of another schema version.
         """
-        from stages.alif.label_sequence import NO_OBJECTS, TextSampler
+        from stages.alif.label_sequence import NO_OBJECTS
 
-        rng = np.random.default_rng([self._seed, _OF_TEXTS, batch.start])
         scenes = {sample.position: self._shown(sample) for sample in batch.all}
-        # Each text stands once, also if others are filled in.
-        objects = TextSampler(batch.texts.names, self._config.num_objects, always_full=True).draw(
-            (name for scene in scenes.values() for name in scene.names), rng
-        )
-        relations = TextSampler(batch.texts.predicates, self._config.num_relations, always_full=True).draw(
-            (text for scene in scenes.values() for text in _needed(scene)), rng
-        )
-
+        objects, relations = self._asked(batch, list(scenes.values()))
         kept, images, problem = [], [], None
         for sample in batch.own:
             try:
@@ -161,6 +168,20 @@ class BatchMaker:
             unknown=unknown,
             num_unreadable=len(batch.own) - len(kept),
             problem=problem,
+        )
+
+    def _asked(self, batch: StreamBatch, scenes: Sequence[_Shown]) -> tuple[list[str], list[str]]:
+        """Object texts, without "no objects", and relation texts; each text once, sorted."""
+        from stages.alif.label_sequence import TextSampler
+
+        objects = {name for scene in scenes for name in scene.names}
+        relations = {text for scene in scenes for text in _needed(scene)}
+        if self._texts is not None:
+            return sorted(objects.union(self._texts.objects)), sorted(relations.union(self._texts.relations))
+        rng = np.random.default_rng([self._seed, _OF_TEXTS, batch.start])
+        return (
+            TextSampler(batch.texts.names, self._config.num_objects, always_full=True).draw(objects, rng),
+            TextSampler(batch.texts.predicates, self._config.num_relations, always_full=True).draw(relations, rng),
         )
 
     def _shown(self, sample: Sample) -> _Shown:

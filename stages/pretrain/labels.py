@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from schemas import Relation, Scene
 
+NO_INTERACTION = "no interaction"
+_INTERACTION = "interact with"
+
 Target = Literal["soft", "hard"]
 """What an asserted relation is learned as: its calibrated probability (its score, where there is none), or 1."""
 Absent = Literal["unknown", "negative"]
@@ -37,6 +40,9 @@ class LabelConfig:
     max_pairs: int = 100
     """Pairs of a scene that are kept. Published: relations, also 100."""
     kept: Kept = "best"
+    no_interaction: bool = False
+    """Whether a pair that people deny to `interact with` has the predicate `no interaction` instead. It is one of
+    HICO-DET's 117 verbs. Shards have it as a denial, as it is nothing that holds."""
 
     def __post_init__(self) -> None:
         for name, choices in (("target", Target), ("absent", Absent), ("kept", Kept)):
@@ -136,7 +142,11 @@ def scene_labels(scene: Scene, config: LabelConfig, source: SourceLabels) -> Sce
         if pair[0] == pair[1] or not source.has(relation):
             continue
         if relation.state == "denied":
-            denied.setdefault(pair, set()).add(relation.predicate)
+            if config.no_interaction and relation.source == "human" and relation.predicate == _INTERACTION:
+                mentioned.add(NO_INTERACTION)
+                holds.setdefault(pair, {})[NO_INTERACTION] = 1.0
+            else:
+                denied.setdefault(pair, set()).add(relation.predicate)
             continue
         mentioned.add(relation.predicate)
         if (value := _target(relation, config)) > 0:

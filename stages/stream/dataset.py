@@ -118,7 +118,17 @@ class SceneStream:
             texts = opened.sources[source].texts(int(numbers[sources == source][0]))
             names.update(texts.names)
             predicates.update(texts.predicates)
-        return NearbyTexts(*({text: counts[text] for text in sorted(counts)} for counts in (names, predicates)))
+        return NearbyTexts.sorted(names, predicates)
+
+    def all_texts(self) -> NearbyTexts:
+        """What all scenes speak of that are committed now. Reads every index."""
+        names: Counter[str] = Counter()
+        predicates: Counter[str] = Counter()
+        for source in self._here().sources:
+            texts = source.all_texts()
+            names.update(texts.names)
+            predicates.update(texts.predicates)
+        return NearbyTexts.sorted(names, predicates)
 
     def num_before_end(self, positions: Sequence[int]) -> int:
         """How many of some rising positions come before the end of the stream; waits until that is known.

@@ -120,6 +120,11 @@ class Source:
             self._texts = {window.first: NearbyTexts.of(indexes)}
         return self._texts[window.first]
 
+    def all_texts(self) -> NearbyTexts:
+        """What the whole output speaks of, as far as it is committed."""
+        self.log.poll()
+        return NearbyTexts.of(self._indexes.get(shard, with_predicates=True) for shard in self.log.shards)
+
     def substitutes(self, number: int) -> Iterator[int]:
         """The other samples of a window: those that come after this one, then those before it."""
         window = self.window(number)

@@ -28,4 +28,9 @@ class NearbyTexts:
             names.update(index.names)
             for code in index.occurrences[:, 1].tolist():
                 predicates[index.predicates[code]] += 1
+        return cls.sorted(names, predicates)
+
+    @classmethod
+    def sorted(cls, names: Mapping[str, int], predicates: Mapping[str, int]) -> "NearbyTexts":
+        """By alphabet."""
         return cls(*({text: counts[text] for text in sorted(counts)} for counts in (names, predicates)))

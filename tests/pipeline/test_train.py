@@ -1,6 +1,7 @@
 """`relmill train`: from labelled outputs to a network, whatever stops it, and while they are being labelled."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -15,12 +16,14 @@ import yaml
 from train_made import SMALL, begun_copy, figures, job_of, labelled, written
 
 from pipeline.train import train
+from pipeline.train_plan import plan_training
 from schemas import BadInputError, JobError, UserError
 from schemas.job import load_train_job
 from stages.alif.checkpoint import checkpoint_sha256, load_checkpoint
 from stages.alif.detector import PairDetector
 from stages.pack import committed_scenes
 from stages.picture import decode_rgb
+from stages.pretrain import mirrored
 from stages.storage import Folder
 from stages.threads import one_thread
 
@@ -164,9 +167,11 @@ def test_the_average_is_what_is_kept_unless_the_recipe_is_the_published_one(tmp_
     ours, published = details["a"], details["c"]
     assert ours["batch"]["labels"] == {
         "target": "soft", "threshold": 0.05, "absent": "unknown", "max_pairs": 100, "kept": "best",
+        "no_interaction": False,
     }  # fmt: skip
     assert published["batch"]["labels"] == {
         "target": "hard", "threshold": 0.2, "absent": "negative", "max_pairs": 100, "kept": "first",
+        "no_interaction": False,
     }  # fmt: skip
     assert [one["batch"]["unknown_pairs"] for one in (ours, published)] == [True, False]
     assert [one["training"]["schedule"] for one in (ours, published)] == ["cosine", "step"]
@@ -191,6 +196,41 @@ def test_a_network_can_be_trained_further_with_its_own_texts_and_pairs(tmp_path:
     details = json.loads(second["training.json"])
     assert details["network"]["start"] == checkpoint_sha256(tmp_path / "first")
     assert (details["training"]["slow_rate"], details["training"]["predicate_target"]) == (0.1, "quality")
+
+
+def test_fine_tuning_asks_for_all_texts_and_may_look_for_fewer_pairs(tmp_path: Path, output: Path) -> None:
+    train(job_of(tmp_path / "first", output, steps=1), report=quiet)
+    settings = {**SMALL, "num_pairs": 8, "short_side": 48, "steps": 2, "recipe": "finetune"}
+    document = {**settings, "sources": [{"output": str(output)}], "network": "first", "output": "second"}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(document))
+    job = load_train_job(tmp_path / "train.yaml")
+    plan = plan_training(job, report=quiet)
+    classes = json.loads((output / "vocabulary.json").read_text())["classes"]
+    spoken = {
+        relation.predicate for scene in committed_scenes(Folder(str(output))) for relation in scene.relations
+        if relation.state == "asserted"
+    }  # fmt: skip
+    assert plan.texts is not None
+    assert set(plan.texts.objects) >= set(classes)
+    assert set(plan.texts.relations) == {text for said in spoken for text in (said, mirrored(said))}
+    train(job, report=quiet)
+    first, second = (load_checkpoint(tmp_path / name) for name in ("first", "second"))
+    assert (first.config.num_pairs, second.config.num_pairs) == (12, 8)
+    details = json.loads((tmp_path / "second" / "training.json").read_text())
+    assert details["texts"] == "all"
+    assert details["batch"]["augment"]["colours"] == 0.4
+    assert details["batch"]["labels"]["target"] == "hard"
+    assert [details["training"][key] for key in ("schedule", "average", "predicate_target")] == ["step", 0.0, "quality"]
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(document | {"num_pairs": 13, "output": "third"}))
+    with pytest.raises(BadInputError, match="num_pairs is 13, but the network looks for 12; give at most so many"):
+        plan_training(load_train_job(tmp_path / "train.yaml"), report=quiet)
+
+
+def test_predicates_may_be_learned_wherever_the_boxes_are(tmp_path: Path, output: Path) -> None:
+    """As published for V-COCO."""
+    summary = train(job_of(tmp_path / "net", output, steps=2, recipe="finetune", predicate_target="hard"), report=quiet)
+    assert summary is not None
+    assert all(math.isfinite(line["predicate"]) for line in figures(tmp_path / "net"))
 
 
 def test_training_begins_before_labelling_ends_and_gives_what_it_would_have_given_after(
@@ -264,6 +304,11 @@ def test_states_metrics_and_network_may_lie_in_an_object_store(tmp_path: Path, o
         ({"sources": []}, "sources: .*at least 1 item"),
         ({"sources": [{"output": "out", "learn": "some"}]}, r"sources\.0\.learn: Input should be 'all', 'human'"),
         ({"network": "net", "fusion": "after"}, "fusion has no effect with network: net, which has its own; remove it"),
+        (
+            {"recipe": "finetune", "sources": [{"output": "out", "follow": True}]},
+            r"texts: all needs finished outputs, but out is followed; give texts: sampled, or remove follow",
+        ),
+        ({"predicate_target": "hard"}, "predicate_target: hard learns predicates that are true or not; give labels"),
         ({"batch_size": 2, "runtime": {"workers": 3}}, "batch_size is 2, fewer pictures than the 3 workers"),
         ({"average": 1}, "average: Input should be less than 1"),
     ],

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from stages.alif.losses import PredicateTarget
 from stages.training import TrainingConfig
 
 Precision = Literal["float32", "bfloat16"]
@@ -25,7 +26,7 @@ class PretrainConfig(TrainingConfig):
     """Decay of the moving average of the weights, which is then what is measured and kept, e.g. 0.9997. 0: none, as
     published. In the first steps it is lower, (1 + step) / (10 + step)."""
     precision: Precision = "float32"
-    predicate_target: Literal["pseudo_quality", "quality"] = "pseudo_quality"
+    predicate_target: PredicateTarget = "pseudo_quality"
     """See `stages.alif.losses.PredicateTarget`."""
     keep_last: int = 1
     """States kept, besides the best one."""

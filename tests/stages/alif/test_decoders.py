@@ -532,3 +532,23 @@ def test_texts_that_do_not_fit_are_refused() -> None:
 def test_impossible_numbers_are_refused(wrong: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DecoderConfig(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["parsed", "parseda"])
+def test_the_first_pairs_can_be_kept(kind: str) -> None:
+    """Subjects stand before objects, so the first pairs are in the middle, too; slot i of either half is pair i."""
+    queries = ParsedQueries(WIDTH, 5) if kind == "parsed" else AnchorQueries(WIDTH, 5)
+    with torch.no_grad():
+        whole = queries(1)
+        queries.keep_first(3)
+        kept = queries(1)
+    rows = torch.tensor([0, 1, 2, 5, 6, 7])
+    for name in ("content", "position", "references"):
+        before, after = getattr(whole, name), getattr(kept, name)
+        assert after is None if before is None else torch.allclose(after, before[:, rows])
+    assert torch.equal(kept.verb_content, whole.verb_content[:, :3])
+    if whole.verb_position is not None:
+        assert kept.verb_position is not None
+        assert torch.equal(kept.verb_position, whole.verb_position[:, :3])
+    (parameter, *_) = queries.parameters()
+    assert parameter.requires_grad

@@ -160,6 +160,28 @@ def test_what_is_drawn_has_the_published_range():
     assert 1400 < max(widths) <= 600 / 400 * 1000
 
 
+def test_colours_change_as_drawn_and_nothing_else_does():
+    config = replace(SMALL, colours=0.4)
+    data = encoded(natural(120, 90))
+    seen = set()
+    for seed in range(40):
+        view = draw_view(config, 120, 90, NO_BOXES, NO_PAIRS, generator(seed))
+        plain = draw_view(SMALL, 120, 90, NO_BOXES, NO_PAIRS, generator(seed))
+        assert replace(view, colours=()) == plain
+        assert sorted(name for name, _ in view.colours) == ["brightness", "contrast", "saturation"]
+        seen.add(tuple(name for name, _ in view.colours))
+        assert all(0.6 <= factor <= 1.4 for _, factor in view.colours)
+        assert render(view, data).shape == render(plain, data).shape
+    assert len(seen) == 6
+    whole = draw_view(AugmentConfig.none(90, 120), 120, 90, NO_BOXES, NO_PAIRS, generator())
+    grey = render(replace(whole, colours=(("saturation", 0.0),)), data)
+    assert (grey[..., 0] == grey[..., 1]).all()
+    dark, light = (render(replace(whole, colours=(("brightness", factor),)), data) for factor in (0.6, 1.4))
+    assert dark.mean() < 0.7 * render(whole, data).mean() < 0.6 * light.mean()
+    flat = render(replace(whole, colours=(("contrast", 0.0),)), data)
+    assert flat.min() == flat.max()
+
+
 def test_a_pair_larger_than_the_largest_crop_gets_what_it_needs():
     boxes = np.array([[100, 700, 900, 800], [1500, 100, 1900, 1400]], dtype=float)
     for seed in range(20):

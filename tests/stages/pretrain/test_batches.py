@@ -8,7 +8,8 @@ import torch
 from pretrain_made import AUGMENT, loader_of, scenes, stream_of, write_output
 
 from schemas import Relation
-from stages.pretrain import AugmentConfig, BatchConfig, LabelConfig, SourceLabels, mirrored
+from stages.pretrain import AugmentConfig, BatchConfig, BatchMaker, BatchTexts, LabelConfig, SourceLabels, mirrored
+from stages.stream import StreamLoader
 
 PSEUDO = SourceLabels(learn="pseudo")
 STILL = AugmentConfig.none(64, 96)
@@ -171,6 +172,20 @@ def test_the_label_sequence_is_filled_up_with_what_is_spoken_of_nearby(made):
         assert len(batch.texts) - batch.num_objects >= 5
     for batch in first(loader_of(stream_of(output), batch_size=1), 3):
         assert set(batch.texts) >= {*everything.names, *everything.predicates}, "there is room for all"
+
+
+def test_all_batches_may_be_asked_about_the_same_texts(made):
+    _, output = made
+    texts = BatchTexts(objects=("never seen", "person"), relations=("adore", "ride"))
+    make = BatchMaker(BatchConfig(augment=AUGMENT), seed=0, multiple_of=16, sources=[SourceLabels()], texts=texts)
+    needed = loader_of(stream_of(output), config=BatchConfig(augment=AUGMENT, num_objects=1, num_relations=1),
+                       sources=[SourceLabels()])  # fmt: skip
+    loader = StreamLoader(stream_of(output), batch_size=4, make=make, whole_batch=True)
+    for batch, least in zip(first(loader, 3), first(needed, 3), strict=True):
+        objects, relations = batch.texts[: batch.num_objects - 1], batch.texts[batch.num_objects :]
+        assert set(objects) == {*texts.objects, *least.texts[: least.num_objects - 1]}
+        assert set(relations) == {*texts.relations, *least.texts[least.num_objects :]}
+        assert [list(objects), list(relations)] == [sorted(objects), sorted(relations)]
 
 
 def test_an_output_without_pictures_is_told(tmp_path):

@@ -59,6 +59,23 @@ def test_a_denial_overrules_the_tagger_and_is_kept():
     assert found.mentioned == {"ride", "feed"}
 
 
+def test_that_people_see_no_interaction_may_be_learned_as_a_predicate():
+    relations = [
+        relation(0, "interact with", 1, state="denied", source="human"),
+        relation(0, "wear", 3, source="human"),
+        relation(2, "interact with", 3, state="denied"),
+        relation(0, "chase", 2, state="denied", source="human"),
+    ]
+    assert {name for pair in labels(*relations).pairs for name in pair.holds} == {"wear"}
+    found = labels(*relations, no_interaction=True)
+    assert {(pair.subject, pair.object): dict(pair.holds) for pair in found.pairs} == {
+        (0, 1): {"no interaction": 1.0}, (0, 3): {"wear": 1.0},
+    }  # fmt: skip
+    assert found.mentioned == {"no interaction", "wear"}
+    assert found.judged == {(0, 1), (0, 3), (2, 3), (0, 2)}
+    assert {name for pair in found.pairs for name in pair.denied} == set()
+
+
 def test_a_relation_under_the_threshold_is_neither_true_nor_false():
     found = labels(relation(0, "ride", 1, 0.04), relation(0, "hold", 3, 0.5))
     assert [pair.object for pair in found.pairs] == [3]
