@@ -1,7 +1,7 @@
 """Training samples from committed shards, in an order that can be told beforehand, also while labelling goes on."""
 
 from stages.stream.dataset import Damaged, SceneStream, StreamConfig
-from stages.stream.loader import StreamBatch, StreamLoader, Tail
+from stages.stream.loader import StreamBatch, StreamLoader, Tail, dead_readers_told
 from stages.stream.sample import Sample
 from stages.stream.source import SourceConfig
 from stages.stream.texts import NearbyTexts
@@ -16,4 +16,5 @@ __all__ = [
     "StreamConfig",
     "StreamLoader",
     "Tail",
+    "dead_readers_told",
 ]

@@ -4,6 +4,7 @@ The sampler tells positions and never waits; workers wait for the log. A sampler
 that are already made. Nothing about workers is part of the state, which is a position and what its order rests on.
 """
 
+import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.sharedctypes import RawValue
@@ -112,26 +113,20 @@ class StreamLoader(Generic[Made]):
         )
         deliveries = iter(loader)
         try:
-            for delivery in deliveries:
-                if isinstance(delivery, RelmillError):
-                    raise delivery
-                if delivery is None:
-                    return
-                self.num_substitutes += delivery.num_substitutes
-                if self.num_substitutes > self._most_substitutes:
-                    raise BadInputError(
-                        f"{self.num_substitutes} samples are damaged, more than {self._most_substitutes} "
-                        f"(most_substitutes); restore the shards"
-                    )
-                self.position += delivery.size
-                yield delivery.made
-        except RuntimeError as error:
-            if "DataLoader worker (pid" not in str(error):
-                raise  # of `make`: "Caught RuntimeError in DataLoader worker process 0"
-            raise RelmillError(
-                f"a worker that reads ahead died, killed or out of memory ({error}); go on from the last state, with "
-                f"fewer workers if memory is short"
-            ) from error
+            with dead_readers_told():
+                for delivery in deliveries:
+                    if isinstance(delivery, RelmillError):
+                        raise delivery
+                    if delivery is None:
+                        return
+                    self.num_substitutes += delivery.num_substitutes
+                    if self.num_substitutes > self._most_substitutes:
+                        raise BadInputError(
+                            f"{self.num_substitutes} samples are damaged, more than {self._most_substitutes} "
+                            f"(most_substitutes); restore the shards"
+                        )
+                    self.position += delivery.size
+                    yield delivery.made
         finally:
             if given_up is not None:
                 given_up.value = 1  # PyTorch gives each worker five seconds to end by itself
@@ -164,6 +159,26 @@ class StreamLoader(Generic[Made]):
                 _check_same(f"{name} of source {number + 1} ({now.output})", then[name], getattr(now, name))
             self._stream.check_log(number, then["log_length"], then["log_sha256"])
         self.position = state["position"]
+
+
+@contextlib.contextmanager
+def dead_readers_told() -> Iterator[None]:
+    """Translate what PyTorch says of a worker that died.
+
+    It says so wherever this process is when the signal comes, which may be in the midst of a training step.
+
+    Raises:
+        RelmillError: if one did.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker (pid" not in str(error):
+            raise  # of `make`: "Caught RuntimeError in DataLoader worker process 0"
+        raise RelmillError(
+            f"a worker that reads ahead died, killed or out of memory ({error}); go on from the last state, with "
+            f"fewer workers if memory is short"
+        ) from error
 
 
 def _check_same(what: str, then: object, now: object) -> None:

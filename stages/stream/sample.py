@@ -77,10 +77,21 @@ class ShardReader:
     def read(self, shard: Shard, index: ShardIndex, row: int, *, pixels: bool) -> tuple[bytes, int, int]:
         """Content, length of the picture and start of the JSON, as in `Sample`.
 
+        Of a remote shard whose copy here was damaged a new copy is made.
+
         Raises:
             DamagedError: if a checksum is not that of the index.
             BadInputError: if the shard is missing, or has another size.
         """
+        try:
+            return self._read(shard, index, row, pixels=pixels)
+        except DamagedError:
+            if self._folder.is_local or not self._cache.mend(shard.tar):
+                raise
+            os.close(self._open.pop(shard.tar.name))
+        return self._read(shard, index, row, pixels=pixels)
+
+    def _read(self, shard: Shard, index: ShardIndex, row: int, *, pixels: bool) -> tuple[bytes, int, int]:
         image_offset, image_length, image_crc32, offset, length, crc32 = index.places[row]
         if not pixels or image_offset < 0:
             image_offset, image_length = offset, 0

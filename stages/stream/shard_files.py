@@ -56,6 +56,22 @@ class ShardCache:
             ) from error
         return descriptor
 
+    def mend(self, shard: FileEntry) -> bool:
+        """Drop a copy that is not what was committed any more; whether it was so, and should be opened anew.
+
+        Raises:
+            StorageError: if the copy cannot be removed.
+        """
+        copy = self._path / f"{shard.sha256}.tar"
+        try:
+            with self._lock(f"shard-{shard.sha256[:1]}"), contextlib.suppress(FileNotFoundError):
+                if sha256_of(copy) != shard.sha256:
+                    copy.unlink()
+                    return True
+        except OSError as error:
+            raise StorageError(f"{copy}: damaged, and cannot be removed: {error}; remove it") from error
+        return False
+
     def _opened(self, copy: Path) -> int:
         descriptor = os.open(copy, os.O_RDONLY)
         os.utime(descriptor)  # the time of use, by which copies are chosen to go

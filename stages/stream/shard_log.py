@@ -3,8 +3,10 @@
 import hashlib
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 
 from schemas import BadInputError, TransientError, UserError
 from schemas.commit import Commit, FileEntry, commit_name
@@ -12,6 +14,7 @@ from stages.pack import CommitLog, read_dataset_file
 from stages.storage import Folder
 from stages.stream.shard_files import permitted
 
+_MOST_AT_ONCE = 32
 _POLL_S, _POLL_REMOTE_S = 0.2, 2.0  # each poll of an object store is a paid request
 
 
@@ -58,7 +61,7 @@ class ShardLog:
             BadInputError: if an entry is damaged, or of a version that this reader does not know.
         """
         before = self.length
-        while not self.sealed and (entry := self._next()) is not None:
+        for entry in self._news():
             digest = hashlib.sha256(self._digests[-1].encode() + entry.to_json()).hexdigest()
             self._digests.append(digest)
             self.sealed = entry.sealed
@@ -116,9 +119,25 @@ class ShardLog:
             f"(with `--seal` if scenes are dead that you do not want), or read it with `follow`"
         )
 
-    def _next(self) -> Commit | None:
-        with permitted(self.folder.path(commit_name(self.length))):
-            return self._log.read(self.length)
+    def _news(self) -> Iterator[Commit]:
+        """The entries that came since, up to a seal."""
+        if self.folder.is_local:
+            while not self.sealed and (entry := self._entry(self.length)) is not None:
+                yield entry
+            return
+        # Of an object store each takes its time: the longer the log proves to be, the more are asked for at once.
+        with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
+            num_asked = 1
+            while not self.sealed:
+                found = list(pool.map(self._entry, range(self.length, self.length + num_asked)))
+                yield from takewhile(lambda entry: entry is not None, found)
+                if found[-1] is None:
+                    return
+                num_asked = min(2 * num_asked, _MOST_AT_ONCE)
+
+    def _entry(self, number: int) -> Commit | None:
+        with permitted(self.folder.path(commit_name(number))):
+            return self._log.read(number)
 
 
 def vocabulary_of(folder: Folder, *, timeout_s: float, stopped: Callable[[], bool]) -> str:

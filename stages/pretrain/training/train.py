@@ -21,7 +21,7 @@ from stages.pretrain.batches import PretrainBatch
 from stages.pretrain.training.average import MovingAverage
 from stages.pretrain.training.config import PretrainConfig
 from stages.storage import Folder
-from stages.stream import StreamLoader
+from stages.stream import StreamLoader, dead_readers_told
 from stages.training import (
     RATE_FACTOR,
     TrainingLog,
@@ -85,6 +85,7 @@ def train(
         BadInputError: if a state does not fit, the stream ends before the last step, no picture of a batch can be
             decoded, or a text is too long for the network.
         StorageError: if something cannot be written, or the workers do not see the same states.
+        RelmillError: if a process that reads ahead died.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
@@ -108,6 +109,7 @@ def train(
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         nullcontext() if log is None else closing(log),
+        dead_readers_told(),
     ):
         batches = iter(loader)
         for step in range(start, config.steps):
@@ -193,8 +195,9 @@ def _costs(
     similar = None
     if config.predicate_target == "pseudo_quality":
         labels = torch.cat([target.predicate_labels for target in batch.targets])
-        # What only sounds like a label holds no more surely than the label.
-        similar = relational_pseudo_labels(features, labels) * labels.amax(-1, keepdim=True)
+        similar = relational_pseudo_labels(features, labels)
+        if similar.numel():  # what only sounds like a label holds no more surely than the label
+            similar *= labels.amax(-1, keepdim=True)
     return loss(layers, batch.targets, pseudo_labels=similar, unknown_pairs=batch.unknown, share=group.sum)
 
 

@@ -140,6 +140,14 @@ def test_a_worker_without_a_sample_takes_part(tmp_path):
     assert sizes == {0: [1, 0], 1: [1, 1]}
 
 
+@pytest.mark.parametrize("target", ["pseudo_quality", "quality"])
+def test_a_window_in_which_nobody_says_anything_is_no_obstacle(tmp_path, target):
+    silent = [replace(scene, relations=()) for scene in scenes(16)]
+    output = write_output(tmp_path / "out", silent)
+    learn(output, tmp_path / "net", config(2, predicate_target=target))
+    assert all(math.isfinite(line["loss"]) for line in figures(tmp_path / "net"))
+
+
 def test_the_average_is_returned_and_differs_from_the_weights(output, tmp_path):
     plain = learn(output, tmp_path / "a", config(4))
     averaged = learn(output, tmp_path / "b", config(4, average=0.9))

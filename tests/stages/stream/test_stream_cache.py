@@ -217,6 +217,18 @@ def test_what_a_killed_process_copied_in_part_is_neither_used_nor_kept(store, lo
     assert len(copies_in(cache)) == len(SIZES)
 
 
+def test_a_copy_that_was_damaged_here_is_made_anew(store, local, tmp_path):
+    cache = tmp_path / "cache"
+    expected = stream_of(local, epochs=1).read(range(100))
+    assert remote(cache).read(range(100)) == expected
+    num_copied = len(store.journal.read_text().splitlines())
+    damaged = copies_in(cache)[0]
+    damaged.write_bytes(bytes(byte ^ 1 for byte in damaged.read_bytes()))
+    assert remote(cache).read(range(100)) == expected
+    assert len(store.journal.read_text().splitlines()) == num_copied + 1
+    assert hashlib.sha256(damaged.read_bytes()).hexdigest() == damaged.stem
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_remote_shard_of_other_bytes_is_refused(store, local, tmp_path, num_workers):
     committed, name = next(iter(shards_of(local).items()))

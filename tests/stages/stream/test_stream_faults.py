@@ -25,7 +25,7 @@ from schemas.commit import Commit
 from schemas.unit import Unit
 from stages.pack import CommitLog, pack_unit, read_index
 from stages.storage import Folder
-from stages.stream import SceneStream, SourceConfig, StreamBatch, StreamConfig, StreamLoader
+from stages.stream import SceneStream, SourceConfig, StreamBatch, StreamConfig, StreamLoader, dead_readers_told
 
 
 def scenes_of(batch: StreamBatch) -> list[tuple[int, str, bool, Scene]]:
@@ -454,6 +454,19 @@ def test_a_killed_worker_ends_the_iteration_and_the_state_goes_on(tmp_path):
     found += [sample for batch in second for sample in batch]
     assert found == read_here(stream_of(str(output.path), epochs=1, follow=True, window_shards=2))
     assert len(found) == 17
+
+
+def test_a_worker_that_dies_while_its_batch_is_learned_from_is_told(tmp_path):
+    strangers = set(children_of(os.getpid()))
+    loader = StreamLoader(stream_of(finished(tmp_path / "out", [8])), batch_size=2, make=scenes_of, num_workers=1)
+
+    def train() -> None:
+        for _ in loader:
+            (set(children_of(os.getpid())) - strangers).pop().kill()
+            time.sleep(20)
+
+    with pytest.raises(RelmillError, match="a worker that reads ahead died"), dead_readers_told():
+        train()
 
 
 def train_without_end(path: str) -> None:
