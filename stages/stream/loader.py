@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.sharedctypes import RawValue
 from typing import Any, Generic, Literal, TypeVar
 
-from schemas import BadInputError, RelmillError, UserError
+from schemas import BadInputError, RelmillError, TransientError, UserError
 from stages.stream.dataset import SceneStream
 from stages.stream.sample import Sample
 from stages.stream.texts import NearbyTexts
@@ -99,6 +99,7 @@ class StreamLoader(Generic[Made]):
 
         Raises:
             RelmillError: what `SceneStream.read` or `make` raised in a worker.
+            TransientError: if a worker died.
             BadInputError: if too many samples are damaged.
         """
         from torch.utils.data import DataLoader
@@ -168,14 +169,14 @@ def dead_readers_told() -> Iterator[None]:
     It says so wherever this process is when the signal comes, which may be in the midst of a training step.
 
     Raises:
-        RelmillError: if one did.
+        TransientError: if one did.
     """
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker (pid" not in str(error):
             raise  # of `make`: "Caught RuntimeError in DataLoader worker process 0"
-        raise RelmillError(
+        raise TransientError(
             f"a worker that reads ahead died, killed or out of memory ({error}); go on from the last state, with "
             f"fewer workers if memory is short"
         ) from error

@@ -85,7 +85,7 @@ def train(
         BadInputError: if a state does not fit, the stream ends before the last step, no picture of a batch can be
             decoded, or a text is too long for the network.
         StorageError: if something cannot be written, or the workers do not see the same states.
-        RelmillError: if a process that reads ahead died.
+        TransientError: if a process that reads ahead died.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()

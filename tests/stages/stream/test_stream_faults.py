@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_outputs import Output, finished, read_all, scene, stream_of
 
-from schemas import BadInputError, RelmillError, Scene
+from schemas import BadInputError, RelmillError, Scene, TransientError
 from schemas.commit import Commit
 from schemas.unit import Unit
 from stages.pack import CommitLog, pack_unit, read_index
@@ -442,7 +442,7 @@ def test_a_killed_worker_ends_the_iteration_and_the_state_goes_on(tmp_path):
     killer = threading.Thread(target=kill_a_worker)
     killer.start()
     started = time.monotonic()
-    with pytest.raises(RelmillError, match=r"a worker that reads ahead died.* go on from the last state") as caught:
+    with pytest.raises(TransientError, match=r"a worker that reads ahead died.* go on from the last state") as caught:
         found.extend(sample for batch in first for sample in batch)
     killer.join()
     assert time.monotonic() - started < 15
@@ -465,7 +465,7 @@ def test_a_worker_that_dies_while_its_batch_is_learned_from_is_told(tmp_path):
             (set(children_of(os.getpid())) - strangers).pop().kill()
             time.sleep(20)
 
-    with pytest.raises(RelmillError, match="a worker that reads ahead died"), dead_readers_told():
+    with pytest.raises(TransientError, match="a worker that reads ahead died"), dead_readers_told():
         train()
 
 
