@@ -75,7 +75,7 @@ $(VENV)/demo.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
 	@touch $@ $(VENV)/base.stamp
 
 $(VENV)/test.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
-	$(INSTALL) -e '.[blip,plot,s3,train]' --group test
+	$(INSTALL) -e '.[audit,blip,plot,s3,train]' --group test
 	@touch $@ $(VENV)/base.stamp
 
 $(VENV)/lint.stamp: $(VENV)/base.stamp

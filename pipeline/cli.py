@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 evaluate = typer.Typer(no_args_is_help=True, help="Measure against human labels.")
 app.add_typer(evaluate, name="evaluate")
+audit = typer.Typer(no_args_is_help=True, help="Have people judge a sample of the labels.")
+app.add_typer(audit, name="audit")
 
 JobFile = Annotated[Path, typer.Argument(help="Job file (YAML); `relmill schema job` describes it.")]
 Overrides = Annotated[
