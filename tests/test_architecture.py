@@ -13,7 +13,7 @@ ROOMS = ("schemas", "stages", "pipeline")
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 PACKAGES = [path for path in SOURCES if path.name == "__init__.py"]
 # Costly to import; a job that does not use them must not wait for them, nor need them installed.
-HEAVY = {"torch", "transformers", "spacy", "scipy"}
+HEAVY = {"torch", "transformers", "spacy", "scipy", "sklearn", "duckdb", "fastapi", "uvicorn"}
 # What a network is made of; its modules are classes of these libraries, so they are imported at the top there.
 NETWORK_LIBRARIES = {"torch", "transformers"}
 NETWORK_FOLDERS = {
