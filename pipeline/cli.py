@@ -7,7 +7,7 @@ Exit status: 0 done, 1 the run failed (too many dead scenes, output not writable
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -148,6 +148,9 @@ def status(output: Output, as_json: AsJson = False) -> None:
         + _reasons(totals.reasons)
     )
     _say(f"relations  {totals.relations}")
+    if state.layers["layers"]:
+        said = state.layers
+        _say(f"layers     {said['layers']}: people assert {said['asserted']} relations and deny {said['denied']}")
 
 
 @app.command()
@@ -824,3 +827,153 @@ def _say(text: str) -> None:
 def _say_at_once(text: str) -> None:
     """Of what lasts: somebody may watch the file that it goes to."""
     print(text, flush=True)  # noqa: T201 - the terminal's face
+
+
+@audit.command("serve")
+def audit_serve(
+    sample: Annotated[Path, typer.Argument(help="Folder of a sample, as `relmill audit sample` makes it.")],
+    auditor: Annotated[str | None, typer.Option(help="Who judges; else the page asks for a name.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own open it.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    open_page: Annotated[bool, typer.Option("--open", help="Open a browser on it.")] = False,
+) -> None:
+    """Judge a sample in the browser. Each verdict is on the disk before the page goes on; the same command goes on."""
+    from pipeline.audit.serve import serve
+
+    try:
+        serve(sample, auditor=auditor, host=host, port=port, open_page=open_page, say=_say_at_once, warn=_note)
+    except KeyboardInterrupt:  # typer would end without a word
+        _note("stopped; every verdict is kept, and the same command goes on")
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def trace(
+    output: Output,
+    key: Annotated[str, typer.Argument(help="Key of the scene.")],
+    relation: Annotated[
+        str | None, typer.Argument(help='Its number, or words: "person ride horse". Left out: list the relations.')
+    ] = None,
+    parse_again: Annotated[bool, typer.Option("--parse", help="Parse the captions again: tree and rules.")] = False,
+    model: ParsingModel = "builtin",
+    as_json: AsJson = False,
+) -> None:
+    """Say why a label is there: its caption, how that was read, the pairs that competed, and what made it."""
+    from pipeline.audit.trace import to_json_text
+    from pipeline.audit.trace import trace as run_trace
+
+    found = run_trace(_output(output), key, relation, parse=parse_again, model=model)
+    _say(to_json_text(found) if as_json else found.to_text())
+
+
+@app.command()
+def calibrate(
+    sources: Annotated[
+        list[str], typer.Argument(help="Audit samples with verdicts, or outputs whose scenes have human relations.")
+    ],
+    output: Annotated[Path, typer.Option(help="File to write; it is what `tag.calibration` names.")],
+    method: Annotated[str | None, typer.Option(help="logistic or isotonic; else the one with less log-loss.")] = None,
+    families: Annotated[
+        str, typer.Option(help="predicate, none, or a JSON file that maps predicates to the names of families.")
+    ] = "predicate",
+    truth: Annotated[
+        str, typer.Option(help="Of outputs: what nobody asserted is wrong (closed) or left out (spoken_pairs, judged).")
+    ] = "closed",
+    holdout: Annotated[float, typer.Option(help="Share of the pictures that each fold holds out.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Of the folds and of the intervals.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit from scores to the probability that a label is right, on what people say of labels."""
+    from pipeline.calibrate import calibrate as run_calibrate
+    from stages.audit.calibration import CalibrationConfig, read_families
+
+    chosen: Any = families if families in ("predicate", "none") else read_families(Path(families))
+    config = CalibrationConfig(method=cast(Any, method), families=chosen, holdout=holdout, seed=seed)
+    summary = run_calibrate(sources, output, config=config, truth=cast(Any, truth))
+    _say(json.dumps(summary.to_json(), indent=1, ensure_ascii=False) if as_json else str(summary))
+
+
+@audit.command("sample")
+def audit_sample(
+    output: Output,
+    folder: Annotated[Path, typer.Argument(help="Folder to make for the sample.")],
+    n: Annotated[int, typer.Option("--n", help="Relations to draw.")] = 400,
+    by: Annotated[
+        str, typer.Option(help="Strata by any of predicate, score (tenths), source, subject, object, dataset.")
+    ] = "predicate,score,source",
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance; another seed draws another sample.")] = 0,
+    where: Annotated[
+        str | None,
+        typer.Option(help="Condition in SQL, as \"predicate = 'ride' and score < 0.4\"; if wrong, columns are listed."),
+    ] = None,
+    auditor: Annotated[list[str] | None, typer.Option(help="Who judges. Repeatable. Else anybody, everything.")] = None,
+    overlap: Annotated[float, typer.Option(help="Part of the items that all auditors judge; 0.2 is a fifth.")] = 1.0,
+    allocation: Annotated[
+        str, typer.Option(help="Items of a stratum: by the root of its size (sqrt), proportional, or equal.")
+    ] = "sqrt",
+) -> None:
+    """Draw relations at random, stratified, for people to judge; from the index alone, in seconds."""
+    from pipeline.audit.sample import sample as run_sample
+
+    summary = run_sample(
+        _output(output),
+        folder,
+        num_drawn=n,
+        by=by,
+        where=where,
+        seed=seed,
+        allocation=allocation,
+        auditors=tuple(auditor or ()),
+        overlap=overlap,
+    )
+    _say(summary.to_text())
+
+
+@audit.command("apply")
+def audit_apply(
+    sample: Annotated[Path, typer.Argument(help="Folder of a sample that people have judged.")],
+    output: Annotated[
+        str | None, typer.Option(help="Output that it was drawn from, if it lies elsewhere now (path or URL).")
+    ] = None,
+) -> None:
+    """Write verdicts over the output as what people say of it: all readers see them, and nothing is rewritten."""
+    from pipeline.audit.apply import apply_verdicts
+
+    _say(str(apply_verdicts(sample, output)))
+
+
+@audit.command("export")
+def audit_export(
+    sample: Annotated[Path, typer.Argument(help="Folder of a sample, as `relmill audit sample` makes it.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    to: Annotated[str, typer.Option(help="Tool that is to read it: fiftyone or label-studio.")],
+    output: Annotated[
+        str | None, typer.Option(help="Output that it was drawn from, if it lies elsewhere now (path or URL).")
+    ] = None,
+) -> None:
+    """Write a sample, its pictures and the verdicts so far for FiftyOne or Label Studio."""
+    from pipeline.audit.export import export_sample
+
+    _say(str(export_sample(sample, folder, to=to, output=output)))
+
+
+@audit.command("report")
+def audit_report(
+    sample: Annotated[Path, typer.Argument(help="Folder of a sample that people have judged, in part or whole.")],
+    precision: Annotated[float, typer.Option(help="Precision that a score threshold is sought for.")] = 0.9,
+    gallery: Annotated[int, typer.Option(min=0, help="Errors shown with their pictures.")] = 60,
+    output: Annotated[
+        str | None, typer.Option(help="Output that it was drawn from, if it lies elsewhere now (path or URL).")
+    ] = None,
+    json_file: ToJson = None,
+) -> None:
+    """Write report.html and report.json: precision with intervals, agreement, calibration, thresholds, errors."""
+    from pipeline.audit.report import write_audit_report
+    from pipeline.evaluate.result_files import ResultFiles
+
+    results = ResultFiles(json_file)
+    report = write_audit_report(sample, wanted=precision, most_errors=gallery, output=output)
+    results.write_figures(report)
+    _say(report.to_text())

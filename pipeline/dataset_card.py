@@ -36,5 +36,6 @@ each with its score and the caption words it rests on. What no relation says is 
 The pictures keep the licences of the dataset they come from.
 
 Read `commits/00000000.json` and up: an entry names a shard, its index and their checksums.
-What no entry names does not exist.
+What no entry names does not exist. `layers/00000000.json` and up, if there are any, hold what people said of relations
+since: where they contradict a shard, they are right.
 """

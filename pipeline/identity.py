@@ -19,7 +19,7 @@ def job_settings(job: Job, dataset: Dataset, stages: Sequence[Stage]) -> dict[st
         "dataset": {**options, "name": dataset.name, "fingerprint": dataset.fingerprint()},
         "screen": job.screen.model_dump(mode="json"),
         "stages": {stage.name: stage.identity for stage in stages},
-        "tag": job.tag.model_dump(mode="json", exclude={"prior", "model"}),
+        "tag": job.tag.model_dump(mode="json", exclude={"prior", "model", "calibration"}),
         "unit_size": job.unit_size,
         "seed": job.seed,
         "schema": SCHEMA_VERSION,

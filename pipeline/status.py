@@ -1,11 +1,11 @@
-"""`relmill status`: where an output stands, from its log alone."""
+"""`relmill status`: where an output stands, from its log and the layers over it."""
 
 from dataclasses import dataclass
 
 from pipeline.plan import open_plan
 from schemas import BadInputError
 from schemas.commit import Counts
-from stages.pack import CommitLog, read_dataset_file
+from stages.pack import CommitLog, Layers, read_dataset_file
 from stages.storage import Folder
 
 
@@ -20,6 +20,8 @@ class Status:
     """Entries of the log, a seal not counted."""
     totals: Counts
     sealed: bool
+    layers: dict[str, int]
+    """What people said since: `layers`, `scenes`, `asserted`, `denied`."""
 
     @property
     def complete(self) -> bool:
@@ -31,14 +33,14 @@ def read_status(folder: Folder) -> Status:
     """Read the state of an output with a few look-ups, however long its log is.
 
     Raises:
-        BadInputError: if this is no output folder, or it has no plan yet.
+        BadInputError: if this is no output folder, it has no plan yet, or its layers are damaged.
     """
     job = str(read_dataset_file(folder)["job"])
     plan = open_plan(folder, job)
     if plan is None:
         raise BadInputError(f"{folder}: planning has not finished; run `relmill label` or `relmill plan` again")
-    last = CommitLog(folder).last()
+    last, said = CommitLog(folder).last(), Layers.of(folder).counts()
     if last is None:
-        return Status(job, plan.summary.num_records, len(plan.units), 0, Counts(), sealed=False)
+        return Status(job, plan.summary.num_records, len(plan.units), 0, Counts(), sealed=False, layers=said)
     commits = last.number + (0 if last.sealed else 1)
-    return Status(job, plan.summary.num_records, len(plan.units), commits, last.totals, last.sealed)
+    return Status(job, plan.summary.num_records, len(plan.units), commits, last.totals, last.sealed, said)

@@ -68,7 +68,7 @@ def train(
 
     output = Folder(job.output)
     begun = _begun(output)
-    plan = plan_training(job, report=report)
+    plan = plan_training(job, report=report, begun=begun)
     if begun is not None:
         check_same_training(begun, plan.details, where=job.output)
     if output.exists(WEIGHTS_FILE):
@@ -145,7 +145,7 @@ def _work(
     """What each worker of a cluster does."""
     from stages.training import WorkerGroup
 
-    plan = plan_training(job, report=lambda _: None)
+    plan = plan_training(job, report=lambda _: None, begun=details)
     if plan.details != details:
         raise BadInputError(
             f"{job.output}: a worker finds other outputs, or another network, than this machine; give all workers the "

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from pipeline.network_start import (
 from pipeline.training_files import STATE_FOLDER
 from schemas import BadInputError, UserError
 from schemas.job import TrainJob, TrainSource
-from stages.pack import read_dataset_file
+from schemas.layer import layer_name
+from stages.pack import Layers, read_dataset_file
 from stages.pretrain import (
     NO_INTERACTION,
     AugmentConfig,
@@ -125,20 +126,22 @@ class TrainPlan:
         )
 
 
-def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
+def plan_training(job: TrainJob, *, report: Callable[[str], None], begun: Mapping[str, Any] | None = None) -> TrainPlan:
     """Open the outputs and make the network. Nothing is written.
 
     Equal jobs and equal files give equal plans, also on another machine. Of a followed output its first window is
-    waited for.
+    waited for. What people said of an output since it was labelled is read as far as it was said when the training
+    began: a layer that comes later is for another training.
 
     Args:
         job: with resolved paths.
-        report: gets a line for each output that is followed.
+        report: gets a line for each output that is followed, and for each that has layers that are not read.
+        begun: `TrainPlan.details` of the training that this is to be; None if it begins now.
 
     Raises:
         UserError: if a setting is impossible, or a followed output has no commit for too long.
-        BadInputError: if an output is none, is empty or not complete, has nothing to learn from, or if the network is
-            none that looks for pairs itself.
+        BadInputError: if an output is none, is empty or not complete, has nothing to learn from, or other layers than
+            when the training began, or if the network is none that looks for pairs itself.
     """
     trained = None if job.network == TINY else _trained_start(job)
     try:
@@ -150,7 +153,12 @@ def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
     for source in job.sources:
         if source.follow:
             report(f"{source.output}: followed; its first {source.window_shards} shards are waited for")
-    stream = SceneStream(_stream_config(job)).open()
+    read_then = _read_then(job, begun)
+    stream = SceneStream(_stream_config(job, [then.number for then in read_then.sources])).open()
+    for number, then in enumerate(read_then.sources):
+        if then.number is not None:
+            stream.check_layers(number, then.number, then.sha256)
+    _tell_newer_layers(job, read_then, report)
     texts = _known_texts(job, stream)
     asked = _all_texts(job, stream) if job.asks_all else None
     if asked is not None:
@@ -159,7 +167,7 @@ def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
     start = replace(start, config=replace(start.config, picture=size))
     tokenize = start.tokenize()
     check_lengths(texts, tokenize, start.model.text_encoder.max_tokens)
-    validation = _validation(job, start, tokenize)
+    validation = _validation(job, start, tokenize, layers=read_then.validation.number)
     return TrainPlan(
         job=job,
         start=start,
@@ -173,7 +181,9 @@ def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
         details={
             "schema": _SCHEMA,
             "network": _network_identity(job, start),
-            "sources": [_source_identity(source) for source in job.sources],
+            "sources": [
+                _source_identity(source, layers) for source, layers in zip(job.sources, stream.layers(), strict=True)
+            ],
             "validation": _validation_identity(job, validation),
             "batch_size": job.batch_size,
             "batch": dataclasses.asdict(batch),
@@ -188,7 +198,57 @@ def plan_training(job: TrainJob, *, report: Callable[[str], None]) -> TrainPlan:
     )
 
 
-def _stream_config(job: TrainJob) -> StreamConfig:
+@dataclass(frozen=True, slots=True)
+class _LayersRead:
+    """Which layers of an output a training began with. Of one that begins now nothing is known, so it takes all."""
+
+    number: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadThen:
+    """Of all outputs of a training."""
+
+    sources: tuple[_LayersRead, ...]
+    validation: _LayersRead
+
+
+def _read_then(job: TrainJob, begun: Mapping[str, Any] | None) -> _ReadThen:
+    """What a begun training read of outputs that still seem to be its own; if they are not, others tell."""
+    sources = (begun or {}).get("sources")
+    if not isinstance(sources, list) or len(sources) != len(job.sources):
+        sources = [None] * len(job.sources)
+    return _ReadThen(tuple(map(_layers_read, sources)), _layers_read((begun or {}).get("validation")))
+
+
+def _layers_read(identity: object) -> _LayersRead:
+    if not isinstance(identity, Mapping):
+        return _LayersRead()
+    layers = identity.get("layers", {"number": 0})
+    if not isinstance(layers, Mapping) or type(layers.get("number")) is not int:
+        return _LayersRead()
+    return _LayersRead(layers["number"], layers.get("sha256"))
+
+
+def _tell_newer_layers(job: TrainJob, then: _ReadThen, report: Callable[[str], None]) -> None:
+    outputs = [(source.output, read) for source, read in zip(job.sources, then.sources, strict=True)]
+    if job.validation is not None:
+        outputs.append((job.validation.output, then.validation))
+    for output, read in outputs:
+        if read.number is not None and Folder(output).exists(layer_name(read.number)):
+            report(
+                f"{output}: people have said more since this training began, which it does not read; to learn from "
+                f"that, train anew with another output"
+            )
+
+
+def _layers_identity(layers: Layers) -> dict[str, Any]:
+    """Nothing where there are none, as in trainings of before there were any."""
+    return {"layers": {"number": layers.number, "sha256": layers.sha256}} if layers.number else {}
+
+
+def _stream_config(job: TrainJob, layers: Sequence[int | None]) -> StreamConfig:
     return StreamConfig(
         sources=tuple(
             SourceConfig(
@@ -198,8 +258,9 @@ def _stream_config(job: TrainJob) -> StreamConfig:
                 timeout_s=source.timeout_s,
                 window_shards=source.window_shards,
                 balance=source.balance,
+                layers=number,
             )
-            for source in job.sources
+            for source, number in zip(job.sources, layers, strict=True)
         ),
         seed=job.seed,
         damaged=job.damaged,
@@ -341,7 +402,7 @@ def _training_config(job: TrainJob, trained: NetworkStart | None) -> "PretrainCo
     return PretrainConfig(**defaults | {name: value for name, value in given.items() if value is not None})
 
 
-def _validation(job: TrainJob, start: NetworkStart, tokenize: "Tokenize") -> "Validation | None":
+def _validation(job: TrainJob, start: NetworkStart, tokenize: "Tokenize", *, layers: int | None) -> "Validation | None":
     from stages.pretrain.training import Validation
 
     if job.validation is None:
@@ -353,6 +414,7 @@ def _validation(job: TrainJob, start: NetworkStart, tokenize: "Tokenize") -> "Va
         limit=job.validation.limit,
         batch_size=job.validation.batch_size,
         bfloat16=job.precision == "bfloat16",
+        layers=layers,
     )
     check_lengths(validation.texts, tokenize, start.model.text_encoder.max_tokens)
     return validation
@@ -369,12 +431,14 @@ def _network_identity(job: TrainJob, start: NetworkStart) -> dict[str, Any]:
     }
 
 
-def _source_identity(source: TrainSource) -> dict[str, Any]:
+def _source_identity(source: TrainSource, layers: Layers) -> dict[str, Any]:
     """Where it lies, and how long it is waited for, changes nothing that is learned."""
     settings: dict[str, Any] = source.model_dump(exclude={"output", "timeout_s"})
-    return {"job": read_dataset_file(Folder(source.output))["job"], **settings}
+    return {"job": read_dataset_file(Folder(source.output))["job"], **settings, **_layers_identity(layers)}
 
 
 def _validation_identity(job: TrainJob, validation: "Validation | None") -> dict[str, Any] | None:
     # The best state is one of those that are saved.
-    return None if validation is None else {"sha256": validation.sha256, "save_every": job.save_every}
+    if validation is None:
+        return None
+    return {"sha256": validation.sha256, "save_every": job.save_every, **_layers_identity(validation.layers)}

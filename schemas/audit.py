@@ -119,7 +119,8 @@ class AuditSample:
     seed: int
     by: tuple[Dimension, ...]
     where: str | None
-    """Condition in SQL on the population; None: asserted relations that are not of people."""
+    """Condition in SQL on the population. Relations are asserted and not of people, unless it speaks of `state` and of
+    `source`."""
     population: int
     """Relations that could have been drawn."""
     strata: tuple[Stratum, ...]

@@ -5,6 +5,7 @@
     index/*.parquet         one row per scene of the shard of the same name
     dead/*.jsonl            one line per rejected or dead scene of a unit
     commits/00000042.json   the log: what exists. Contiguous from 0; each entry created only if absent
+    layers/00000000.json    what people said of relations since; contiguous, created only if absent (`schemas.layer`)
     vocabulary.json  dataset_card.md  report.json  report.html
     plan/  drivers/  tmp/   how the run was cut, who ran it, files being written; readers of the data need none
 

@@ -1,4 +1,7 @@
-"""Reads what `evaluate labels` needs of output folders: scenes as their indexes hold them, human relations by key."""
+"""Reads what `evaluate labels` needs of output folders: scenes as their indexes hold them, human relations by key.
+
+What people said since, in layers, is theirs as what they said in the dataset, and outweighs it.
+"""
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from pipeline.report.sample import committed_rows
 from schemas import BadInputError, Image, Region, Relation, Scene, UserError
-from stages.pack import CommitLog, read_dataset_file
+from stages.pack import CommitLog, Layers, read_dataset_file
 from stages.storage import Folder
 
 _SOURCES = get_args(Relation.__annotations__["source"])
@@ -21,6 +24,7 @@ class Output:
         self._folder = Folder(url)
         try:
             self.job = str(read_dataset_file(self._folder)["job"])
+            self.layers = Layers.of(self._folder)
         except PermissionError as error:
             raise _forbidden(url, error) from error
         self.sealed = False
@@ -35,7 +39,7 @@ class Output:
                 self.sealed = commit.sealed
                 place = self._folder.path(commit.index.name) if commit.index else ""
                 for row in committed_rows(self._folder, commit):
-                    yield place, _scene(place, row)
+                    yield place, _scene(place, row, self.layers)
         except PermissionError as error:
             raise _forbidden(self._folder.url, error) from error
         if not number:
@@ -46,7 +50,7 @@ class HumanRelations:
     """The human relations of an output by key, 77 bytes each: boxes, three numbers of names, the state."""
 
     def __init__(self, output: Output) -> None:
-        self.job = output.job
+        self.job, self.layers = output.job, output.layers
         self._numbers: dict[str, int] = {}
         self._starts = array("q", [0])
         self._found = bytearray()
@@ -97,8 +101,8 @@ class HumanRelations:
         self._starts.append(len(self._denied))
 
 
-def _scene(place: str, row: dict[str, Any]) -> Scene:
-    """What an index row says of relations and their regions.
+def _scene(place: str, row: dict[str, Any], layers: Layers) -> Scene:
+    """What an index row says of relations and their regions, and people since.
 
     Raises:
         BadInputError: naming file, scene, relation, field, value found and expected.
@@ -127,7 +131,8 @@ def _scene(place: str, row: dict[str, Any]) -> Scene:
                 state=cell["state"],
             )
         )
-    return Scene(row["key"], Image(""), tuple(regions.values()), relations=tuple(relations))
+    scene = Scene(row["key"], Image(""), tuple(regions.values()), relations=tuple(relations))
+    return layers.applied(scene, row.get("json_crc32", -1))
 
 
 def _is_id(value: Any) -> bool:

@@ -34,6 +34,8 @@ class LabelsEvaluation:
     """Labelled scenes whose key the truth does not have. They are not measured."""
     num_unlabelled: int
     """Scenes of the truth with human relations that the output does not have: measured, as nothing found."""
+    layers: dict[str, int]
+    """What people said of the truth since it was made: `layers`, `scenes`, `asserted`, `denied`."""
     score: QualityScore
 
     def to_json(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class LabelsEvaluation:
             "ground_truth_job": self.ground_truth_job,
             "num_unknown": self.num_unknown,
             "num_unlabelled": self.num_unlabelled,
+            "layers": self.layers,
             **self.score.to_json(),
         }
 
@@ -87,6 +90,9 @@ class LabelsEvaluation:
         truth = "its own human relations, on the same regions"
         if self.ground_truth is not None:
             truth = f"{self.ground_truth}, regions matched by name and IoU of at least {chosen.iou_threshold:g}"
+        if self.layers["layers"]:
+            said = self.layers
+            truth += f"; people since assert {said['asserted']} more, or again, and deny {said['denied']}"
         wrong = score.false_positives
         lines = [
             f"labels     {self.predictions}{'' if self.predictions_sealed else ' (not sealed: more may come)'}",
@@ -177,6 +183,7 @@ def evaluate_labels(
         ground_truth_job=truth.job if truth else None,
         num_unknown=num_unknown,
         num_unlabelled=num_unlabelled,
+        layers=(truth.layers if truth else output.layers).counts(),
         score=score,
     )
 

@@ -4,18 +4,21 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from pipeline.report.sample import Sample, committed_letters, committed_rows
+from pipeline.report.sample import committed_letters, committed_rows
 from schemas import BadInputError
 from schemas.commit import Commit
 from stages.pack import CommitLog
 from stages.storage import Folder
 
 
-def find_row(folder: Folder, key: str, *, sample: Sample) -> dict[str, Any]:
+def find_row(folder: Folder, key: str, *, known: Callable[[], Sequence[str]] = tuple) -> dict[str, Any]:
     """The index row of a scene.
 
     Units are cut by sorted key, so the unit is found by bisection; units of a retry, behind the planned ones, are
     looked through one by one, and only for a key that died.
+
+    Args:
+        known: gives some keys that there are; asked only if this is none of them.
 
     Raises:
         BadInputError: if the scene was rejected or died, with the reason; or if there is none, with keys like it.
@@ -26,6 +29,10 @@ def find_row(folder: Folder, key: str, *, sample: Sample) -> dict[str, Any]:
     # The first planned unit whose last key is not below the key is the only one that can hold it.
     number = _first(planned, lambda number: _last_key(folder, _entry(log, folder, number)) >= key)
     near: list[str] = []
+    if number == planned > 0:  # behind the last one
+        near = [
+            row["key"] for row in committed_rows(folder, _entry(log, folder, planned - 1), columns=("key", "shard"))
+        ]
     if number < planned:
         commit = _entry(log, folder, number)
         rows, letters = committed_rows(folder, commit), committed_letters(folder, commit)
@@ -46,7 +53,7 @@ def find_row(folder: Folder, key: str, *, sample: Sample) -> dict[str, Any]:
             )
         near = [row["key"] for row in rows]
     last = log.last()
-    raise absent_key(str(folder), key, num_keys=last.totals.written if last else 0, known=[*near, *_keys(sample)])
+    raise absent_key(str(folder), key, num_keys=last.totals.written if last else 0, known=[*near, *known()])
 
 
 def absent_key(where: str, key: str, *, num_keys: int, known: Sequence[str]) -> BadInputError:
@@ -82,9 +89,5 @@ def _is_planned(commit: Commit) -> bool:
 
 
 def _last_key(folder: Folder, commit: Commit) -> str:
-    keys = [row["key"] for row in committed_rows(folder, commit)]
+    keys = [row["key"] for row in committed_rows(folder, commit, columns=("key", "shard"))]
     return max(keys + [letter["key"] for letter in committed_letters(folder, commit)], default="")
-
-
-def _keys(sample: Sample) -> list[str]:
-    return [row["key"] for row in sample.rows]

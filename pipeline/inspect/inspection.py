@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.show.evidence import evidence_segments
 from schemas import Evidence, Relation, Scene, scene_to_json
+from stages.audit.evidence import evidence_segments
 
 _MOST_NAMES = 12
 _MOST_CAPTIONS = 5

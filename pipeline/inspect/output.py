@@ -13,7 +13,7 @@ from pipeline.inspect.shard_file import ShardFile, open_shard_file
 from pipeline.report.sample import committed_scene, sample_output, spread
 from pipeline.show.draw import draw_scene
 from schemas import BadInputError, RelmillError, Scene, UserError
-from stages.pack import CommitLog, read_dataset_file
+from stages.pack import CommitLog, Layers, read_dataset_file
 from stages.storage import Folder
 
 _SAMPLE_SCENES = 200
@@ -63,11 +63,14 @@ def _inspect_folder(folder: Folder, keys: Sequence[str], num: int, *, pixels: bo
         facts |= {"sealed": last.sealed, "commits": last.number + (0 if last.sealed else 1), "counts": counts}
         facts |= {"balanced": last.totals.balanced(), "reasons": reasons}
 
+    layers, damage = _layers(folder)
+    if layers.number:
+        facts["layers"] = layers.counts()
     sample = sample_output(folder, seed=str(document["job"]), num_scenes=_SAMPLE_SCENES)
 
     def read(row: dict[str, Any]) -> tuple[Scene | None, str | None]:
         try:
-            return committed_scene(folder, row, pixels=False), None
+            return committed_scene(folder, row, pixels=False, layers=layers), None
         except (RelmillError, PermissionError) as error:
             return None, str(error)
 
@@ -75,14 +78,25 @@ def _inspect_folder(folder: Folder, keys: Sequence[str], num: int, *, pixels: bo
         found = list(pool.map(read, sample.rows))
     rows = [row for row, (scene, _) in zip(sample.rows, found, strict=True) if scene is not None]
     scenes = [scene for scene, _ in found if scene is not None]
-    problems = list(dict.fromkeys([*sample.problems, *(problem for _, problem in found if problem)]))
+    problems = list(dict.fromkeys([*damage, *sample.problems, *(problem for _, problem in found if problem)]))
     if keys:
-        shown = [committed_scene(folder, find_row(folder, key, sample=sample)) for key in keys]
+        known = [row["key"] for row in sample.rows]
+        wanted = [find_row(folder, key, known=lambda: known) for key in keys]
+        shown = [committed_scene(folder, row, layers=layers) for row in wanted]
     else:
         if problems and not scenes:
             raise BadInputError(problems[0])
-        shown = [committed_scene(folder, rows[i], pixels=pixels) for i in spread(len(rows), num, seed="show")]
+        wanted = [rows[i] for i in spread(len(rows), num, seed="show")]
+        shown = [committed_scene(folder, row, pixels=pixels, layers=layers) for row in wanted]
     return _inspection(str(folder), "output", facts, scenes, shown, full=bool(keys), problems=problems)
+
+
+def _layers(folder: Folder) -> tuple[Layers, list[str]]:
+    """What people said since; and, if that cannot be read, why not: the scenes are then shown as their shards are."""
+    try:
+        return Layers.of(folder), []
+    except RelmillError as error:
+        return Layers(str(folder)), [str(error)]
 
 
 def _inspect_shard(shard: ShardFile, keys: Sequence[str], num: int, *, pixels: bool) -> Inspection:

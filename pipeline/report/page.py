@@ -14,9 +14,9 @@ from markupsafe import Markup
 from pipeline.report.reasons import reason_in_words
 from pipeline.report.sample import Sample, committed_scene, is_label, row_relations, spread
 from pipeline.show.draw import VERDICT_COLOURS, draw_scene
-from pipeline.show.evidence import Segment, evidence_segments
 from pipeline.show.verdict import Triplet, Verdict, judged_triplets
 from schemas import RelmillError, Scene
+from stages.audit.evidence import Segment, evidence_segments
 from stages.duration import duration
 from stages.storage import Folder
 

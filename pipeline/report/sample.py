@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas import BadInputError, Relation, RelmillError, Scene
 from schemas.commit import Commit
-from stages.pack import CommitLog, dead_letters, read_index, read_scene
+from stages.pack import CommitLog, Layers, dead_letters, read_index, read_scene
 from stages.storage import Folder
 
 # A sample touches at most so many units, and fewer if they are large: an index is downloaded whole.
@@ -83,8 +83,14 @@ def spread(total: int, wanted: int, *, seed: str) -> list[int]:
     return [int((i + shift) * total / wanted) for i in range(wanted)]
 
 
-def committed_rows(folder: Folder, commit: Commit, *, most: int | None = None) -> list[dict[str, Any]]:
+def committed_rows(
+    folder: Folder, commit: Commit, *, most: int | None = None, columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     """`read_index`, trusting nothing that it finds.
+
+    Args:
+        most: as in `read_index`.
+        columns: as there; `key` and `shard` must be among them.
 
     Raises:
         BadInputError: if the index is damaged, or the commit or the index names a file outside the output.
@@ -94,7 +100,7 @@ def committed_rows(folder: Folder, commit: Commit, *, most: int | None = None) -
         return []
     place = folder.path(commit.index.name)
     try:
-        rows = read_index(folder, commit, most=most)
+        rows = read_index(folder, commit, most=most, columns=columns)
     except (RelmillError, PermissionError):
         raise
     except Exception as error:
@@ -121,15 +127,15 @@ def committed_letters(folder: Folder, commit: Commit) -> list[dict[str, Any]]:
     return letters
 
 
-def committed_scene(folder: Folder, row: dict[str, Any], *, pixels: bool = True) -> Scene:
+def committed_scene(folder: Folder, row: dict[str, Any], *, pixels: bool = True, layers: Layers | None = None) -> Scene:
     """`read_scene` of a row of `committed_rows`, with the same care.
 
     Raises:
-        BadInputError: if the shard is missing or damaged.
+        BadInputError: if the shard is missing or damaged, or a layer is of another scene.
         TransientError: if the store failed.
     """
     try:
-        scene = read_scene(folder, row, pixels=pixels)
+        scene = read_scene(folder, row, pixels=pixels, layers=layers)
     except (RelmillError, PermissionError):
         raise
     except FileNotFoundError as error:

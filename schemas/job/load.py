@@ -22,7 +22,7 @@ _PATHS = {
     "dataset": DATASET_PATHS,
     "caption": ("model",),
     "parse": ("model",),
-    "tag": ("prior", "model"),
+    "tag": ("prior", "model", "calibration"),
 }
 
 # Keys whose models are chosen by another key inside (`format`, `backend`).

@@ -86,6 +86,9 @@ class PriorTagger(JobPart):
     """`builtin`, or a file that `relmill fit-prior` wrote."""
     min_score: float = Field(default=0.0, ge=0, le=1)
     """Relations below this score are not kept."""
+    calibration: str | None = None
+    """File that `relmill calibrate` wrote, on labels of the same prior: each relation then also gets the probability
+    that it is right. Scores stay, and so does what is kept."""
 
 
 class RelationTagger(JobPart):
@@ -113,6 +116,9 @@ class RelationTagger(JobPart):
     """`bfloat16` computes products in half precision: faster on a GPU, less exact."""
     compile: bool = False
     """Compile the network with torch.compile at a worker's first pictures: minutes then, for faster ones after."""
+    calibration: str | None = None
+    """File that `relmill calibrate` wrote, on labels of the same network: each relation then also gets the probability
+    that it is right. Scores stay, and so does what is kept."""
 
 
 def _prior_unless_said(part: Any) -> Any:

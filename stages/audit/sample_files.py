@@ -1,6 +1,5 @@
 """The files of a sample: `sample.json` and `items.jsonl`."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas import BadInputError, ConflictError, StorageError
 from schemas.audit import SAMPLE_VERSION, AuditItem, AuditSample
-from stages.pack import CommitLog
+from stages.pack import CommitLog, LogDigest
 from stages.storage import Folder
 
 SAMPLE_FILE, ITEMS_FILE = "sample.json", "items.jsonl"
@@ -63,20 +62,22 @@ def read_sample(folder: Path) -> tuple[AuditSample, tuple[AuditItem, ...]]:
 
 
 def log_digest(folder: Folder, length: int | None = None) -> tuple[int, str]:
-    """How many entries the log of an output has, or `length` of them, and the sha256 over them.
+    """How many entries the log of an output has, or `length` of them, and their digest; see `LogDigest`.
 
     Raises:
         BadInputError: if the log has fewer than `length`, or an entry is damaged.
     """
-    digest, number = hashlib.sha256(b"relmill.log"), 0
+    digests = LogDigest()
     for entry in CommitLog(folder).entries():
-        if number == length:
+        if digests.length == length:
             break
-        digest.update(entry.to_json())
-        number += 1
-    if length is not None and number < length:
-        raise BadInputError(f"{folder}: its log has {number} entries, fewer than the {length} that were there before")
-    return number, digest.hexdigest()
+        digests.add(entry)
+    found = digests.of(digests.length if length is None else length)
+    if found is None:
+        raise BadInputError(
+            f"{folder}: its log has {digests.length} entries, fewer than the {length} that were there before"
+        )
+    return digests.length, found
 
 
 def check_output(sample: AuditSample, folder: Folder) -> None:

@@ -4,11 +4,32 @@ Entries are `commits/00000000.json`, `commits/00000001.json`, ... Each is create
 atomic point of a run. A reader asks for the next number; it never lists, globs or guesses.
 """
 
+import hashlib
 from collections.abc import Iterator
 
 from schemas import ConflictError
 from schemas.commit import Commit, commit_name
 from stages.storage import Folder
+
+
+class LogDigest:
+    """Digests of a log's first k entries for every k, each from the one before it."""
+
+    def __init__(self) -> None:
+        self._digests = [hashlib.sha256(b"relmill.log").hexdigest()]
+
+    def add(self, entry: Commit) -> None:
+        """Take in the next entry."""
+        self._digests.append(hashlib.sha256(self._digests[-1].encode() + entry.to_json()).hexdigest())
+
+    @property
+    def length(self) -> int:
+        """Entries taken in."""
+        return len(self._digests) - 1
+
+    def of(self, length: int) -> str | None:
+        """Hex digest of the first `length` entries; None if there are fewer."""
+        return self._digests[length] if 0 <= length <= self.length else None
 
 
 class CommitLog:

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from schemas import BadInputError, Scene, scene_from_json
 from schemas.commit import DATASET_VERSION, Commit, FileEntry
 from stages.pack.commit_log import CommitLog
+from stages.pack.layers import Layers
 from stages.storage import Folder
 
 
@@ -32,37 +33,54 @@ def read_dataset_file(folder: Folder) -> dict[str, Any]:
     return document
 
 
-def read_index(folder: Folder, commit: Commit, *, most: int | None = None) -> list[dict[str, Any]]:
+def read_index(
+    folder: Folder, commit: Commit, *, most: int | None = None, columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
     """Index rows of a commit, as dictionaries; empty if no scene of the unit was written.
 
-    With `most`, no more than that many rows, evenly spread over the shard.
+    They are of the shard alone: `Layers.applied_row` adds what people said since.
+
+    Args:
+        folder: of the output.
+        commit: an entry of its log.
+        most: no more than that many rows, evenly spread over the shard.
+        columns: decode these only; the relations are most of an index.
     """
     if commit.index is None:
         return []
-    table = pq.read_table(pa.BufferReader(_read(folder, commit.index)))
+    table = pq.read_table(pa.BufferReader(_read(folder, commit.index)), columns=columns and list(columns))
     if most is not None and table.num_rows > most:
         table = table.take([i * table.num_rows // most for i in range(most)])
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 
-def read_scene(folder: Folder, row: dict[str, Any], *, pixels: bool = True) -> Scene:
+def read_scene(folder: Folder, row: dict[str, Any], *, pixels: bool = True, layers: Layers | None = None) -> Scene:
     """The scene of an index row, with its picture if there is one and `pixels` is true.
 
+    Args:
+        folder: of the output.
+        row: of `read_index`; where the scene lies is enough.
+        pixels: whether the picture is read, too.
+        layers: of the output; None gives the scene as it lies in the shard.
+
     Raises:
-        BadInputError: if a member does not have the checksum that the index records.
+        BadInputError: if a member does not have the checksum that the index records, or a layer is of another scene.
     """
     scene = scene_from_json(_member(folder, row, "json"))
+    if layers is not None:
+        scene = layers.applied(scene, row["json_crc32"])
     if pixels and row["image_offset"] is not None:
         scene = replace(scene, image=replace(scene.image, data=_member(folder, row, "image")))
     return scene
 
 
 def committed_scenes(folder: Folder, *, pixels: bool = True) -> Iterator[Scene]:
-    """Every scene that the log names, in log order."""
+    """Every scene that the log names, in log order, with what people said of it since."""
+    layers = Layers.of(folder)
     for commit in CommitLog(folder).entries():
         for row in read_index(folder, commit):
-            yield read_scene(folder, row, pixels=pixels)
+            yield read_scene(folder, row, pixels=pixels, layers=layers)
 
 
 def dead_letters(folder: Folder, commit: Commit) -> list[dict[str, Any]]:

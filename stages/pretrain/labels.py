@@ -126,7 +126,8 @@ def scene_labels(scene: Scene, config: LabelConfig, source: SourceLabels) -> Sce
     """The labels of a scene whose picture was read at least once, so that its size is known.
 
     A relation of a region with itself is left out, as published. What is both asserted and denied counts as denied:
-    denials come from people and verifiers, who looked at what the tagger had said.
+    denials come from people and verifiers, who looked at what the tagger had said. Only people's word, the last of all,
+    stands against a verifier's.
 
     Args:
         scene: with or without its picture.
@@ -135,7 +136,10 @@ def scene_labels(scene: Scene, config: LabelConfig, source: SourceLabels) -> Sce
     """
     places = {region.id: place for place, region in enumerate(scene.regions)}
     holds: dict[tuple[int, int], dict[str, float]] = {}
+    # By people, by verifiers; and what people assert.
     denied: dict[tuple[int, int], set[str]] = {}
+    doubted: dict[tuple[int, int], set[str]] = {}
+    vouched: dict[tuple[int, int], set[str]] = {}
     mentioned = set()
     for relation in scene.relations:
         pair = places[relation.subject], places[relation.object]
@@ -146,18 +150,23 @@ def scene_labels(scene: Scene, config: LabelConfig, source: SourceLabels) -> Sce
                 mentioned.add(NO_INTERACTION)
                 holds.setdefault(pair, {})[NO_INTERACTION] = 1.0
             else:
-                denied.setdefault(pair, set()).add(relation.predicate)
+                by = denied if relation.source == "human" else doubted
+                by.setdefault(pair, set()).add(relation.predicate)
             continue
         mentioned.add(relation.predicate)
+        if relation.source == "human":
+            vouched.setdefault(pair, set()).add(relation.predicate)
         if (value := _target(relation, config)) > 0:
             of_pair = holds.setdefault(pair, {})
             of_pair[relation.predicate] = max(value, of_pair.get(relation.predicate, 0.0))
     none: frozenset[str] = frozenset()
     pairs = []
     for pair, values in holds.items():
-        no = frozenset(denied.get(pair, none))
+        no = denied.get(pair, none) | (doubted.get(pair, none) - vouched.get(pair, none))
+        if NO_INTERACTION in values and _INTERACTION not in vouched.get(pair, none):
+            values.pop(_INTERACTION, None)  # a tagger's, which people denied
         if kept := {name: value for name, value in values.items() if name not in no}:
-            pairs.append(LabelledPair(*pair, kept, no))
+            pairs.append(LabelledPair(*pair, kept, frozenset(no)))
     if config.kept == "best":
         pairs.sort(key=lambda pair: -max(pair.holds.values()))  # stable: of equal ones the first
     assert scene.image.width is not None, scene.key
@@ -169,7 +178,7 @@ def scene_labels(scene: Scene, config: LabelConfig, source: SourceLabels) -> Sce
         names=tuple(region.name for region in scene.regions),
         boxes_xyxy_px=np.array([region.box for region in scene.regions], dtype=np.float64).reshape(-1, 4),
         pairs=tuple(pairs[: config.max_pairs]),
-        judged=frozenset(holds) | frozenset(denied),
+        judged=frozenset(holds) | frozenset(denied) | frozenset(doubted),
         left_out=frozenset((pair.subject, pair.object) for pair in pairs[config.max_pairs :]),
         mentioned=frozenset(mentioned),
         complete=source.complete or config.absent == "negative",

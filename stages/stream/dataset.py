@@ -3,13 +3,14 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from schemas import BadInputError, UserError
+from stages.pack import Layers
 from stages.storage import Folder
 from stages.stream.mixture import Mixture
 from stages.stream.sample import DamagedError, Sample, ShardReader, what_else_differs
@@ -78,8 +79,8 @@ class SceneStream:
         """Open the outputs now, so that what is wrong with one is told before anything else is done.
 
         Raises:
-            BadInputError: if one is not an output, is empty or incomplete and not followed, or of a newer version, or
-                if their class names differ.
+            BadInputError: if one is not an output, is empty or incomplete and not followed, or of a newer version, if
+                its layers are damaged or of another output, or if class names differ.
         """
         self._here()
         return self
@@ -143,6 +144,22 @@ class SceneStream:
                 kept -= 1
         return kept
 
+    def layers(self) -> list[Layers]:
+        """What people said of each source since it was labelled, as far as this stream reads it."""
+        return self._here().layers
+
+    def settle_layers(self) -> None:
+        """Read no layers but those that are there now, in every process that gets this stream from here.
+
+        Else workers that open an output a little later, or for the next epoch, might find more. It waits for nothing:
+        an output that has not begun has none. To open a stream settles them, too.
+
+        Raises:
+            BadInputError: if layers are damaged.
+        """
+        if any(source.layers is None for source in self.config.sources):
+            self._settle([Layers.of(Folder(one.output), one.layers).number for one in self.config.sources])
+
     def logs_at(self, position: int) -> list[tuple[int, str]]:
         """Of each source, what the order of all samples before a position rests on.
 
@@ -152,7 +169,9 @@ class SceneStream:
         found = []
         for source, given in zip(self._here().sources, self._mixture.given(position), strict=True):
             length = source.log_length(given)
-            found.append((length, source.log.digest(length)))
+            digest = source.log.digest(length)
+            assert digest is not None, "the order rests on entries that were seen"
+            found.append((length, digest))
         return found
 
     def check_log(self, source: int, length: int, digest: str) -> None:
@@ -163,10 +182,28 @@ class SceneStream:
         """
         log = self._here().sources[source].log
         log.poll()
-        if log.length < length or log.digest(length) != digest:
+        if log.digest(length) != digest:
             raise BadInputError(
                 f"{log.folder}: its log is not the one that was read before (of its first {length} entries some are "
                 f"missing or different). Restore that output, or begin anew"
+            )
+
+    def check_layers(self, source: int, number: int, digest: str | None) -> None:
+        """Refuse layers that say anything else than those that were read before: the first `number` of the output.
+
+        Raises:
+            BadInputError: naming the output.
+        """
+        layers = self._here().layers[source]
+        output = self.config.sources[source].output
+        if layers.number != number:
+            raise BadInputError(
+                f"{output}: {number} of its layers were read before, now {layers.number}; what is learned would be "
+                f"another. Read as many again (layers={number}), or begin anew"
+            )
+        if number and layers.sha256 != digest:
+            raise BadInputError(
+                f"{output}: its first {number} layers are not those that were read before; restore them, or begin anew"
             )
 
     def close(self) -> None:
@@ -180,7 +217,12 @@ class SceneStream:
         # A forked worker must not go on with its parent's connections and half-read logs.
         if self._opened is None or self._opened.process != os.getpid():
             self._opened = _Opened.of(self.config, self.stopped)
+            self._settle([layers.number for layers in self._opened.layers])
         return self._opened
+
+    def _settle(self, layers: Sequence[int]) -> None:
+        sources = zip(self.config.sources, layers, strict=True)
+        self.config = replace(self.config, sources=tuple(replace(one, layers=number) for one, number in sources))
 
     def _sample(self, position: int, source: int, number: int, place: tuple[int, int], *, pixels: bool) -> Sample:
         opened = self._here()
@@ -213,7 +255,9 @@ class SceneStream:
         content, image_length, json_start = opened.readers[source].read(shard, index, place[1], pixels=checked)
         if not pixels:
             content, image_length, json_start = content[json_start:], 0, 0
-        return Sample(position, source, index.keys[place[1]], is_substitute, content, image_length, json_start)
+        key = index.keys[place[1]]
+        said = opened.layers[source].said_of(key, index.places[place[1]][-1])
+        return Sample(position, source, key, is_substitute, content, image_length, json_start, said)
 
 
 @dataclass(frozen=True)
@@ -224,11 +268,12 @@ class _Opened:
     sources: list[Source]
     indexes: list[IndexCache]
     readers: list[ShardReader]
+    layers: list[Layers]
 
     @classmethod
     def of(cls, config: StreamConfig, stopped: Callable[[], bool]) -> "_Opened":
         cache = ShardCache(config.cache or _default_cache(), config.cache_bytes)
-        opened = cls(os.getpid(), [], [], [])
+        opened = cls(os.getpid(), [], [], [], [])
         vocabularies = []
         for number, source in enumerate(config.sources):
             folder = Folder(source.output)
@@ -237,6 +282,11 @@ class _Opened:
             log = ShardLog(folder, timeout_s=source.timeout_s, stopped=stopped)
             if not source.follow:
                 log.check_complete()
+            layers = Layers.of(folder, source.layers)
+            if layers.number:
+                log.poll()
+                layers.check_log(log.digest)
+            opened.layers.append(layers)
             # A batch may reach from one window into the next.
             indexes = IndexCache(folder, most=2 * source.window_shards)
             opened.sources.append(Source(source, log, indexes, (config.seed, number)))

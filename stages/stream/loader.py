@@ -104,6 +104,7 @@ class StreamLoader(Generic[Made]):
         """
         from torch.utils.data import DataLoader
 
+        self._stream.settle_layers()
         given_up = RawValue("b", 0) if self._num_workers else None
         loader: Any = DataLoader(
             replace(self._maker, given_up=given_up),  # of a dataset it needs __getitems__ only
@@ -137,10 +138,12 @@ class StreamLoader(Generic[Made]):
         """Where the loader stands: plain JSON values of a few hundred bytes, the same on every rank."""
         config = self._stream.config
         sources = []
-        for source, (length, digest) in zip(config.sources, self._stream.logs_at(self.position), strict=True):
+        logs = self._stream.logs_at(self.position)
+        for source, layers, (length, digest) in zip(config.sources, self._stream.layers(), logs, strict=True):
             order = {"weight": source.weight, "follow": source.follow, "window_shards": source.window_shards,
                      "balance": source.balance}  # fmt: skip
-            sources.append({**order, "log_length": length, "log_sha256": digest})
+            said = {"layers": layers.number, "layers_sha256": layers.sha256} if layers.number else {}
+            sources.append({**order, "log_length": length, "log_sha256": digest, **said})
         return {"schema": STATE_SCHEMA, "position": self.position, "seed": config.seed, "sources": sources}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -159,6 +162,7 @@ class StreamLoader(Generic[Made]):
             for name in ("weight", "follow", "window_shards", "balance"):
                 _check_same(f"{name} of source {number + 1} ({now.output})", then[name], getattr(now, name))
             self._stream.check_log(number, then["log_length"], then["log_sha256"])
+            self._stream.check_layers(number, then.get("layers", 0), then.get("layers_sha256"))
         self.position = state["position"]
 
 

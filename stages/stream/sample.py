@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from schemas import BadInputError, Scene, scene_from_json
+from schemas.layer import Statement
+from stages.pack import with_statements
 from stages.storage import Folder
 from stages.stream.shard_files import ShardCache, open_local, sha256_of
 from stages.stream.shard_index import ShardIndex
@@ -30,6 +32,8 @@ class Sample(NamedTuple):
     image_length: int
     """Bytes of the picture; 0 if there is none."""
     json_start: int
+    said: tuple[Statement, ...] = ()
+    """What people said of the scene since it was written; see `stages.pack.Layers`."""
 
     @property
     def image(self) -> memoryview | None:
@@ -38,19 +42,22 @@ class Sample(NamedTuple):
 
     @property
     def json(self) -> memoryview:
-        """The JSON of the scene."""
+        """The JSON of the scene as it lies in the shard."""
         return memoryview(self.content)[self.json_start :]
 
     def scene(self) -> Scene:
-        """The scene with its picture.
+        """The scene with its picture, and with what people said of it since.
 
         Raises:
-            BadInputError: if it is of another schema version; names the scene and the field.
+            BadInputError: if it is of another schema version, or people speak of a region that it does not have; names
+                the scene and the field.
         """
         try:
             scene = scene_from_json(bytes(self.json))
         except BadInputError as error:
             raise BadInputError(f"{self.key}: {error}") from error
+        if self.said:
+            scene = with_statements(scene, self.said)
         image = self.image
         return scene if image is None else replace(scene, image=replace(scene.image, data=bytes(image)))
 

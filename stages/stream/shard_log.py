@@ -1,6 +1,5 @@
 """The shards of one output as its commit log names them, also while it grows."""
 
-import hashlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from itertools import takewhile
 
 from schemas import BadInputError, TransientError, UserError
 from schemas.commit import Commit, FileEntry, commit_name
-from stages.pack import CommitLog, read_dataset_file
+from stages.pack import CommitLog, LogDigest, read_dataset_file
 from stages.storage import Folder
 from stages.stream.shard_files import permitted
 
@@ -46,13 +45,12 @@ class ShardLog:
         self._timeout_s = timeout_s
         self._stopped = stopped
         self._log = CommitLog(folder)
-        # Digest of the log's first k entries, for every k: each from the one before it.
-        self._digests = [hashlib.sha256(b"relmill.log").hexdigest()]
+        self._digests = LogDigest()
 
     @property
     def length(self) -> int:
         """Entries seen so far, also those without a shard."""
-        return len(self._digests) - 1
+        return self._digests.length
 
     def poll(self) -> bool:
         """Take in the entries that came since; whether there were any.
@@ -62,8 +60,7 @@ class ShardLog:
         """
         before = self.length
         for entry in self._news():
-            digest = hashlib.sha256(self._digests[-1].encode() + entry.to_json()).hexdigest()
-            self._digests.append(digest)
+            self._digests.add(entry)
             self.sealed = entry.sealed
             if entry.shard is not None and entry.index is not None:
                 self.shards.append(Shard(entry.shard, entry.index, entry.counts.written, self.length))
@@ -96,9 +93,9 @@ class ShardLog:
                 )
             _pause(self.folder, self._stopped)
 
-    def digest(self, length: int) -> str:
-        """Digest of the first `length` entries, which must have been seen."""
-        return self._digests[length]
+    def digest(self, length: int) -> str | None:
+        """Digest of the first `length` entries; None if not so many were seen."""
+        return self._digests.of(length)
 
     def check_complete(self) -> None:
         """Refuse a log to which something may still be added.

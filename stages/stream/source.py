@@ -39,10 +39,15 @@ class SourceConfig:
     balance: float | None = None
     """Repeat scenes with predicates that less than this part of all scenes assert, e.g. 0.01; see `balance.py`. Of a
     followed output that part is counted over what was committed when the window began. None: every scene once."""
+    layers: int | None = None
+    """How many layers of what people said since are read. None: all that are there when the output is opened, and the
+    same from then on. The order does not depend on them."""
 
     def __post_init__(self) -> None:
         if self.window_shards < 1:
             raise UserError(f"window_shards is {self.window_shards}; give a number of at least 1")
+        if self.layers is not None and self.layers < 0:
+            raise UserError(f"layers is {self.layers}; give a number of at least 0, or none for all")
         if not self.timeout_s > 0:
             raise UserError(f"timeout_s is {self.timeout_s}; give a number above 0")
         if self.balance is not None and not 0 < self.balance <= 1:

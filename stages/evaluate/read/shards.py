@@ -1,4 +1,4 @@
-"""Relmill's own outputs: human relations as truth, labels as predictions, both from the index alone."""
+"""Relmill's own outputs: human relations as truth, labels as predictions; from indexes, and layers over them."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from schemas.vocabulary import canonical_name
 from stages.evaluate.detections import LabelSpace
 from stages.evaluate.read.codes import Codes
 from stages.evaluate.read.raw import Fields, RawImage, Reading
-from stages.pack import CommitLog, read_dataset_file, read_index
+from stages.pack import CommitLog, Layers, read_dataset_file, read_index
 from stages.storage import Folder
 
 
@@ -26,23 +26,22 @@ def read_shards(url: str, *, human: bool) -> Iterator[RawImage]:
     """The committed scenes of an output, in log order: their asserted relations, and the boxes these stand on.
 
     The image id is the scene's key without the dataset's name. A triplet of several sources counts once, with its
-    best score.
+    best score. Human relations are as people left them: with what layers say.
 
     Args:
         human: human relations, the truth; else all others.
 
     Raises:
-        BadInputError: if it is no output folder, or holds no commit.
+        BadInputError: if it is no output folder, holds no commit, or has damaged layers.
     """
     folder = Folder(url)
-    prefix = key_prefix(folder)
+    prefix, layers = key_prefix(folder), Layers.of(folder)
     commits = 0
     for commit in CommitLog(folder).entries():
         commits += 1
         for row in read_index(folder, commit):
-            relations = [
-                one for one in row["relations"] if one["state"] == "asserted" and (one["source"] == "human") == human
-            ]
+            said = layers.applied_row(row)["relations"]
+            relations = [one for one in said if one["state"] == "asserted" and (one["source"] == "human") == human]
             yield _raw(url, row["key"].removeprefix(prefix), relations)
     if not commits:
         raise _nothing_committed(url)
@@ -71,11 +70,11 @@ def classes_of_output(url: str) -> LabelSpace:
         path = folder.path("vocabulary.json")
         raise BadInputError(f"{path}: missing or damaged; run `relmill label` again") from error
     said: dict[bool, set[str]] = {True: set(), False: set()}
-    commits = 0
+    layers, commits = Layers.of(folder), 0
     for commit in CommitLog(folder).entries():
         commits += 1
         for row in read_index(folder, commit):
-            for one in row["relations"]:
+            for one in layers.applied_row(row)["relations"]:
                 if one["state"] == "asserted":
                     said[one["source"] == "human"].add(one["predicate"])
     if not commits:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from schemas import BadInputError, Scene
+from schemas.layer import Statement
 from stages.alif.config import AlifConfig
 from stages.alif.detector import DetectedPairs, PairDetector
 from stages.alif.images import MOST_WASTE, network_size, similar_sizes
@@ -22,7 +23,7 @@ from stages.alif.model import AlifModel
 from stages.alif.text_encoder import Tokenize
 from stages.evaluate import ImagePrediction, ImageTruth, LabelSpace, OpenImagesEvaluator, image_truth
 from stages.evaluate.openimages import CORRECTED
-from stages.pack import CommitLog, read_dataset_file, read_index, read_scene
+from stages.pack import CommitLog, Layers, read_dataset_file, read_index, read_scene
 from stages.picture import decode_rgb
 from stages.storage import Folder
 from stages.stream.shard_files import permitted
@@ -34,6 +35,8 @@ class _Picture:
 
     row: dict[str, Any]
     """Of the index: where the scene lies."""
+    said: tuple[Statement, ...]
+    """What people said of it after it was labelled."""
     width: int
     height: int
     truth: ImageTruth
@@ -57,6 +60,7 @@ class Validation:
         limit: int,
         batch_size: int,
         bfloat16: bool = False,
+        layers: int | None = None,
     ) -> None:
         """
         Args:
@@ -66,16 +70,18 @@ class Validation:
             limit: scenes with human relations, the first in the order of the log.
             batch_size: pictures measured together at most.
             bfloat16: see `PairDetector`.
+            layers: how many layers of what people said since are read; None: all that are there now.
 
         Raises:
-            BadInputError: if it is no output, has no such scenes or no pictures, or has fewer of them than `limit` and
-                may get more, which would change the measure.
+            BadInputError: if it is no output, has no such scenes or no pictures, has fewer of them than `limit` and
+                may get more, which would change the measure, or if its layers are damaged or of another output.
         """
         self._folder = Folder(output)
         self._config, self._tokenize = config, tokenize
         self._batch_size, self._bfloat16 = batch_size, bfloat16
         with permitted(output):
-            scenes = list(_human_scenes(self._folder, limit))
+            self.layers = Layers.of(self._folder, layers)
+            scenes = list(_human_scenes(self._folder, self.layers, limit))
         if not scenes:
             raise BadInputError(
                 f"no human relations in {output}; a network is measured by them. Label a dataset that has some, or "
@@ -102,6 +108,8 @@ class Validation:
         for picture in self._pictures:
             row = picture.row
             digest.update(f"{row['key']}\0{row['image_crc32']}\0{row['json_crc32']}\n".encode())
+            for one in picture.said:
+                digest.update(f"{one.subject}\0{one.object}\0{one.predicate}\0{one.state}\n".encode())
         return digest.hexdigest()
 
     def __call__(self, model: AlifModel) -> dict[str, float]:
@@ -153,7 +161,8 @@ class Validation:
             [(places[subject], places[other], predicates[predicate]) for subject, other, predicate in _said(scene)],
         )
         place = {name: row[name] for name in _PLACE}
-        return _Picture(place, row["width"], row["height"], truth)
+        said = self.layers.said_of(row["key"], row["json_crc32"])
+        return _Picture(place, said, row["width"], row["height"], truth)
 
     def _pixels(self, picture: _Picture) -> Image.Image:
         scene = read_scene(self._folder, picture.row)
@@ -168,16 +177,16 @@ class Validation:
 _PLACE = ("key", "shard", *(f"{m}_{what}" for m in ("image", "json") for what in ("offset", "length", "crc32")))
 
 
-def _human_scenes(folder: Folder, limit: int) -> Iterator[tuple[dict[str, Any], Scene]]:
-    """The first scenes with human relations, with their index rows."""
+def _human_scenes(folder: Folder, layers: Layers, limit: int) -> Iterator[tuple[dict[str, Any], Scene]]:
+    """The first scenes of which people assert something, with their index rows."""
     read_dataset_file(folder)  # refuses what is no output
     found, sealed = 0, False
     for commit in CommitLog(folder).entries():
         sealed = commit.sealed
         for row in read_index(folder, commit):
-            if found < limit and any(_is_human(relation) for relation in row["relations"]):
+            if found < limit and any(_is_human(relation) for relation in layers.applied_row(row)["relations"]):
                 found += 1
-                yield row, read_scene(folder, row, pixels=False)
+                yield row, read_scene(folder, row, pixels=False, layers=layers)
         if found == limit:
             return
     if not sealed:

@@ -104,3 +104,21 @@ def test_a_relation_of_a_region_with_itself_and_a_scene_without_any_are_fine():
 def test_settings_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         LabelConfig(**options)
+
+
+def test_people_outweigh_a_verifier_but_nobody_else_does():
+    ride = relation(0, "ride", 1, 0.4)
+    doubt = relation(0, "ride", 1, state="denied", source="tagger")
+    vouch = relation(0, "ride", 1, source="human")
+    assert labels(ride, doubt).pairs == ()
+    assert labels(ride, doubt, vouch).pairs[0].holds == {"ride": 1.0}
+    assert labels(ride, doubt, vouch).pairs[0].denied == frozenset()
+    assert labels(ride, vouch, relation(0, "ride", 1, state="denied", source="human")).pairs == ()
+    assert labels(doubt).judged == {(0, 1)}
+
+
+def test_where_people_see_no_interaction_a_tagger_that_saw_one_is_not_believed():
+    seen = relation(0, "interact with", 1, 0.9)
+    denied = relation(0, "interact with", 1, state="denied", source="human")
+    (pair,) = labels(seen, denied, no_interaction=True).pairs
+    assert pair.holds == {"no interaction": 1.0}
