@@ -125,7 +125,7 @@ def test_workers_are_killed_at_random_moments(job, whole, tmp_path):
     assert files_of(out) == whole
 
 
-@pytest.mark.parametrize("runtime", ["inline", "ray"])
+@pytest.mark.parametrize("runtime", ["inline", pytest.param("ray", marks=pytest.mark.extended)])
 def test_ctrl_c_drains_and_the_same_command_resumes(job, whole, tmp_path, runtime):
     out = tmp_path / "out"
     process = subprocess.Popen(

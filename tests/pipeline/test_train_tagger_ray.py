@@ -78,6 +78,7 @@ def test_two_workers_go_on_where_one_stopped(
     assert max(float((ours[name] - reference[name]).abs().max()) for name in reference) < 1e-5
 
 
+@pytest.mark.extended
 def test_an_error_of_one_worker_ends_all_and_is_told_as_it_is(tmp_path: Path, ray_session: None) -> None:
     lines: list[str] = []
     with pytest.raises(StorageError) as told:
