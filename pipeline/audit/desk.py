@@ -1,6 +1,5 @@
 """Where auditors sit: a sample with its output, what each of them has said, and how far they are."""
 
-import hashlib
 import io
 import threading
 from dataclasses import asdict
@@ -10,9 +9,9 @@ from typing import Any
 from schemas import BadInputError, RelmillError, Scene, UserError
 from schemas.audit import JUDGEMENTS, MOST_NOTE, AuditItem, Judgement, Verdict
 from stages.audit import VerdictLog, check_output, latest, read_item, read_sample, trace_of
+from stages.audit.apply import sample_sha256
 from stages.audit.estimates import precision, unjudged_strata
 from stages.audit.judged import judged_items
-from stages.audit.sample_files import ITEMS_FILE, SAMPLE_FILE
 from stages.picture import FORMATS, decode_rgb, open_picture
 from stages.storage import Folder
 
@@ -51,8 +50,7 @@ class Desk:
         self._logs: dict[str, VerdictLog] = {}
         self._saying = threading.Lock()
         # A page that was loaded from another sample on the same port must not judge this one's items.
-        digest = hashlib.sha256((folder / SAMPLE_FILE).read_bytes() + (folder / ITEMS_FILE).read_bytes())
-        self.digest = digest.hexdigest()[:16]
+        self.digest = sample_sha256(folder)[:16]
 
     def facts(self) -> dict[str, Any]:
         """What the page must know before anybody sits down."""
