@@ -16,7 +16,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas import StorageError, TransientError, UserError
+from schemas import BadInputError, StorageError, TransientError, UserError
 
 # Stores whose put can be made conditional on absence, which the commit log rests on.
 _CONDITIONAL = {"s3", "s3a", "gs", "gcs"}
@@ -221,6 +221,19 @@ class Folder:
 
     def _at(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
+
+
+@contextlib.contextmanager
+def permitted(path: str) -> Iterator[None]:
+    """Translate what a store says if it will not let us read.
+
+    Raises:
+        BadInputError: naming the path.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise BadInputError(f"{path}: no permission to read it; grant it, or correct the path") from error
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -11,8 +11,7 @@ from schemas.layer import layer_name
 from stages.audit import check_output, log_digest, read_item, read_sample, read_verdicts
 from stages.audit.apply import Changes, Decision, changes, decisions, layer_of, sample_sha256
 from stages.pack import Layers, append_layer, read_dataset_file
-from stages.storage import Folder
-from stages.stream.shard_files import permitted
+from stages.storage import Folder, permitted
 
 # Each lost race is a layer of somebody else's; nobody has so many auditors.
 _MOST_RACES = 20

@@ -7,7 +7,6 @@ where the file comes from a store in one piece anyway, so is the sha256.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,10 @@ from schemas import BadInputError
 from schemas.commit import Commit, FileEntry, commit_name
 from schemas.shard import INDEX_SCHEMA
 from stages.pack import CommitLog, LogDigest, read_dataset_file
-from stages.storage import Folder
-from stages.stream.shard_files import committed, permitted
+from stages.storage import Folder, permitted
+from stages.stream.shard_files import committed
 
 _VERSION = (INDEX_SCHEMA.metadata or {})[b"schema"].decode()
-_MOST_AT_ONCE = 32
 _FIELD = "relations.list.element."
 _TEXTS = [_FIELD + name for name in ("predicate", "source", "state", "subject", "object", "text")]
 
@@ -42,20 +40,12 @@ def read_log(folder: Folder) -> tuple[list[Commit], str]:
     """The entries of an output's log, up to the end that it has now, and their digest; see `LogDigest`.
 
     Raises:
-        BadInputError: if it is no output, nothing was committed yet, or an entry is damaged.
+        BadInputError: if it is no output, nothing was committed yet, or as `CommitLog.entries`.
         TransientError: if the store cannot be reached.
     """
     with permitted(folder.path("dataset.json")):
         read_dataset_file(folder)
-        log = CommitLog(folder)
-        if folder.is_local:
-            entries = list(log.entries())
-        else:  # of an object store each takes its time, so many are asked for at once
-            with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-                found = list(pool.map(log.read, range(log.length())))
-            entries = [entry for entry in found if entry is not None]
-            if len(entries) < len(found):
-                raise BadInputError(f"{folder}: commit {found.index(None)} is missing, though later ones are there")
+    entries = list(CommitLog(folder).entries())
     if not entries:
         raise BadInputError(
             f"{folder.path(commit_name(0))}: is not there, so nothing was committed yet; run `relmill label`"

@@ -6,10 +6,13 @@ atomic point of a run. A reader asks for the next number; it never lists, globs 
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-from schemas import ConflictError
+from schemas import BadInputError, ConflictError
 from schemas.commit import Commit, commit_name
-from stages.storage import Folder
+from stages.storage import Folder, permitted
+
+_MOST_AT_ONCE = 32
 
 
 class LogDigest:
@@ -42,21 +45,57 @@ class CommitLog:
         """Entry `number`, or None if the log is not that long yet.
 
         Raises:
-            BadInputError: if the entry is damaged.
+            BadInputError: if the entry is damaged, or may not be read.
         """
         name = commit_name(number)
+        path = self._folder.path(name)
         try:
-            data = self._folder.read(name)
+            with permitted(path):
+                data = self._folder.read(name)
         except FileNotFoundError:
             return None
-        return Commit.from_json(data, name=self._folder.path(name))
+        entry = Commit.from_json(data, name=path)
+        if entry.number != number:
+            raise BadInputError(f"{path}: says that it is entry {entry.number}; restore the file")
+        return entry
 
     def entries(self, start: int = 0) -> Iterator[Commit]:
-        """Entries from `start` on, in order, up to the present end."""
+        """Entries from `start` on, in order, up to the present end.
+
+        Raises:
+            BadInputError: if an entry is damaged or may not be read, or is missing although the next one is there.
+        """
         number = start
-        while (commit := self.read(number)) is not None:
-            yield commit
+        for entry in self._local(start) if self._folder.is_local else self._remote(start):
+            yield entry
+            if entry.sealed:
+                return
             number += 1
+        # A reader that took a lost entry for the end would lose all that comes behind it. Asked for once more: of two
+        # entries that came since, we may have missed the first and seen the second.
+        if self._folder.exists(commit_name(number + 1)) and self.read(number) is None:
+            raise BadInputError(
+                f"{self._folder.path(commit_name(number))}: missing, though {commit_name(number + 1)} is there; "
+                f"restore the file"
+            )
+
+    def _local(self, start: int) -> Iterator[Commit]:
+        number = start
+        while (entry := self.read(number)) is not None:
+            yield entry
+            number += 1
+
+    def _remote(self, start: int) -> Iterator[Commit]:
+        """Of an object store each takes its time: the longer the log proves to be, the more are asked for at once."""
+        number, num_asked = start, 1
+        with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
+            while True:
+                for entry in pool.map(self.read, range(number, number + num_asked)):
+                    if entry is None:
+                        return
+                    yield entry
+                number += num_asked
+                num_asked = min(2 * num_asked, _MOST_AT_ONCE)
 
     def length(self) -> int:
         """Number of entries, found with O(log n) look-ups: the log has no gaps."""

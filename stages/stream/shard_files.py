@@ -10,7 +10,7 @@ from pathlib import Path
 
 from schemas import BadInputError, StorageError
 from schemas.commit import FileEntry
-from stages.storage import Folder
+from stages.storage import Folder, permitted
 
 _CHUNK = 1 << 20
 
@@ -148,19 +148,6 @@ def check_sha256(path: Path, folder: Folder, shard: FileEntry) -> None:
         raise BadInputError(
             f"{folder.path(shard.name)}: sha256 is {found}, its commit says {shard.sha256}; restore the file"
         )
-
-
-@contextlib.contextmanager
-def permitted(path: str) -> Iterator[None]:
-    """Translate what a store says if it will not let us read.
-
-    Raises:
-        BadInputError: naming the path.
-    """
-    try:
-        yield
-    except PermissionError as error:
-        raise BadInputError(f"{path}: no permission to read it; grant it, or correct the path") from error
 
 
 @contextlib.contextmanager

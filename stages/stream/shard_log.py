@@ -2,18 +2,14 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import takewhile
 
 from schemas import BadInputError, TransientError, UserError
-from schemas.commit import Commit, FileEntry, commit_name
+from schemas.commit import FileEntry
 from stages.pack import CommitLog, LogDigest, read_dataset_file
-from stages.storage import Folder
-from stages.stream.shard_files import permitted
+from stages.storage import Folder, permitted
 
-_MOST_AT_ONCE = 32
 _POLL_S, _POLL_REMOTE_S = 0.2, 2.0  # each poll of an object store is a paid request
 
 
@@ -56,10 +52,12 @@ class ShardLog:
         """Take in the entries that came since; whether there were any.
 
         Raises:
-            BadInputError: if an entry is damaged, or of a version that this reader does not know.
+            BadInputError: as `CommitLog.entries`.
         """
+        if self.sealed:
+            return False
         before = self.length
-        for entry in self._news():
+        for entry in self._log.entries(self.length):
             self._digests.add(entry)
             self.sealed = entry.sealed
             if entry.shard is not None and entry.index is not None:
@@ -115,26 +113,6 @@ class ShardLog:
             f"{self.folder}: is not complete (its log has {self.length} entries and no seal). Finish `relmill label` "
             f"(with `--seal` if scenes are dead that you do not want), or read it with `follow`"
         )
-
-    def _news(self) -> Iterator[Commit]:
-        """The entries that came since, up to a seal."""
-        if self.folder.is_local:
-            while not self.sealed and (entry := self._entry(self.length)) is not None:
-                yield entry
-            return
-        # Of an object store each takes its time: the longer the log proves to be, the more are asked for at once.
-        with ThreadPoolExecutor(_MOST_AT_ONCE) as pool:
-            num_asked = 1
-            while not self.sealed:
-                found = list(pool.map(self._entry, range(self.length, self.length + num_asked)))
-                yield from takewhile(lambda entry: entry is not None, found)
-                if found[-1] is None:
-                    return
-                num_asked = min(2 * num_asked, _MOST_AT_ONCE)
-
-    def _entry(self, number: int) -> Commit | None:
-        with permitted(self.folder.path(commit_name(number))):
-            return self._log.read(number)
 
 
 def vocabulary_of(folder: Folder, *, timeout_s: float, stopped: Callable[[], bool]) -> str:

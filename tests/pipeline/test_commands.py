@@ -173,6 +173,17 @@ def test_repair_removes_only_what_no_commit_names_and_is_old(make):
     assert files_of(Path(prepared.folder.url)) == before
 
 
+def test_repair_takes_nothing_for_garbage_behind_a_lost_commit(make):
+    prepared = make(num=8, unit_size=2)
+    label(prepared, quiet=True)
+    path = Path(prepared.folder.url)
+    (path / "commits" / "00000001.json").unlink()
+    before = files_of(path)
+    with pytest.raises(BadInputError, match=r"00000001\.json: missing, though commits/00000002\.json is there"):
+        run_raising("repair", prepared.folder.url, "--grace", "0", "--delete")
+    assert files_of(path) == before
+
+
 def test_an_estimate_touches_nothing_and_has_an_interval(make):
     prepared = make(stages=[Slow(0.02), Relate()], num=60, unit_size=10)
     projection = estimate(prepared, num_units=3)

@@ -25,8 +25,7 @@ from stages.evaluate import ImagePrediction, ImageTruth, LabelSpace, OpenImagesE
 from stages.evaluate.openimages import CORRECTED
 from stages.pack import CommitLog, Layers, read_dataset_file, read_index, read_scene
 from stages.picture import decode_rgb
-from stages.storage import Folder
-from stages.stream.shard_files import permitted
+from stages.storage import Folder, permitted
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,12 @@ def commit_cut_short(output: Path) -> str:
     return r"commits/00000001\.json: not a commit entry .*; the file is damaged"
 
 
+def commit_missing(output: Path) -> str:
+    finished(output, (4, 3))
+    commit_file(output, 1).unlink()
+    return r"commits/00000001\.json: missing, though commits/00000002\.json is there; restore the file"
+
+
 def commit_of_a_newer_version(output: Path) -> str:
     finished(output, (4, 3))
     edit_commit(output, 1, v=2)
@@ -173,7 +179,7 @@ def scene_of_a_newer_version(output: Path) -> str:
 @pytest.mark.parametrize(
     "spoil",
     [
-        no_output, no_commits, no_seal, no_scenes, commit_cut_short, commit_of_a_newer_version,
+        no_output, no_commits, no_seal, no_scenes, commit_cut_short, commit_missing, commit_of_a_newer_version,
         shard_outside_of_the_output, shard_missing, shard_cut_short, shard_of_other_bytes, index_missing,
         index_of_other_bytes, index_of_a_newer_version, scene_of_a_newer_version,
     ],
