@@ -29,6 +29,7 @@ from stages.pretrain import (
     BatchMaker,
     BatchTexts,
     LabelConfig,
+    PretrainBatch,
     SourceLabels,
     mirrored,
 )
@@ -82,6 +83,24 @@ class TrainPlan:
         folder = Folder(f"{self.job.output}/{STATE_FOLDER}")
         return TrainingStates(folder, self.details, schema=STATE_SCHEMA, keep_last=self.training.keep_last)
 
+    def loader(self, *, rank: int = 0, num_ranks: int = 1) -> StreamLoader[PretrainBatch]:
+        """What feeds a worker of the training."""
+        return StreamLoader(
+            self.stream,
+            batch_size=self.job.batch_size,
+            make=BatchMaker(
+                self.batch,
+                seed=self.job.seed,
+                multiple_of=self.start.config.coarsest_stride,
+                sources=self.sources,
+                texts=self.texts,
+            ),
+            rank=rank,
+            num_ranks=num_ranks,
+            num_workers=self.job.runtime.readers,
+            whole_batch=True,
+        )
+
     def train(
         self,
         *,
@@ -95,25 +114,10 @@ class TrainPlan:
         from stages.training import WorkerGroup
 
         group = group or WorkerGroup()
-        loader = StreamLoader(
-            self.stream,
-            batch_size=self.job.batch_size,
-            make=BatchMaker(
-                self.batch,
-                seed=self.job.seed,
-                multiple_of=self.start.config.coarsest_stride,
-                sources=self.sources,
-                texts=self.texts,
-            ),
-            rank=group.rank,
-            num_ranks=group.size,
-            num_workers=self.job.runtime.readers,
-            whole_batch=True,
-        )
         train(
             self.start.model,
             self.tokenize,
-            loader,
+            self.loader(rank=group.rank, num_ranks=group.size),
             self.training,
             states=self.states,
             metrics=Folder(self.job.output),

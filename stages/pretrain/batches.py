@@ -99,6 +99,38 @@ class PretrainBatch:
             unknown=None if self.unknown is None else tuple(moved(each) for each in self.unknown),
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process labels go by value: shared, as tensors are, each of these many small ones would take an
+        open file, of which a process may often have no more than 1,024."""
+        return {
+            **self.__dict__,
+            "targets": tuple(map(_as_arrays, self.targets)),
+            "unknown": None if self.unknown is None else tuple(map(_as_arrays, self.unknown)),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from stages.alif.matcher import PairTargets
+        from stages.alif.unknown_pairs import UnknownPairs
+
+        targets, unknown = state["targets"], state["unknown"]
+        self.__dict__.update(
+            state,
+            targets=tuple(PairTargets(**_as_tensors(each)) for each in targets),
+            unknown=None if unknown is None else tuple(UnknownPairs(**_as_tensors(each)) for each in unknown),
+        )
+
+
+def _as_arrays(tensors: Any) -> dict[str, Any]:
+    """A dataclass of tensors on the CPU, some of which may be None, as arrays by name."""
+    values = {each.name: getattr(tensors, each.name) for each in fields(tensors)}
+    return {name: None if value is None else value.numpy() for name, value in values.items()}
+
+
+def _as_tensors(arrays: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    return {name: None if value is None else torch.from_numpy(value) for name, value in arrays.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class _Shown:

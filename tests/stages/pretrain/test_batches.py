@@ -1,8 +1,10 @@
 """Batches of pre-training: the same whoever makes them, and true to their scenes."""
 
-from dataclasses import replace
+import gc
+from dataclasses import fields, replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from pretrain_made import AUGMENT, loader_of, scenes, stream_of, write_output
@@ -43,10 +45,13 @@ def same(one, other):
     assert one.keys == other.keys
     assert one.texts == other.texts
     assert torch.equal(one.pixels, other.pixels)
-    for mine, theirs in zip(one.targets, other.targets, strict=True):
-        assert torch.equal(mine.predicate_labels, theirs.predicate_labels)
-        assert torch.equal(mine.subject_boxes_cxcywh, theirs.subject_boxes_cxcywh)
-        assert torch.equal(mine.unknown_predicates, theirs.unknown_predicates)
+    assert (one.unknown is None) == (other.unknown is None)
+    for mine, theirs in zip((*one.targets, *(one.unknown or ())), (*other.targets, *(other.unknown or ())),
+                            strict=True):  # fmt: skip
+        for each in fields(mine):
+            expected, found = getattr(mine, each.name), getattr(theirs, each.name)
+            assert (expected is None) == (found is None)
+            assert expected is None or (torch.equal(expected, found) and expected.dtype == found.dtype)
 
 
 def test_a_batch_is_a_function_of_seed_and_place(made):
@@ -58,6 +63,23 @@ def test_a_batch_is_a_function_of_seed_and_place(made):
     others = first(loader_of(stream_of(output), seed=1), 6)
     assert any(one.pixels.shape != other.pixels.shape or not torch.equal(one.pixels, other.pixels)
                for one, other in zip(first(loader_of(stream_of(output)), 6), others, strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("unknown_pairs", [True, False])
+def test_batches_of_other_processes_are_the_same_and_take_few_open_files(made, unknown_pairs):
+    """Shared, every one of the hundreds of small tensors of a batch takes one, and a thousand is a common limit."""
+    _, output = made
+    config = BatchConfig(augment=AUGMENT, unknown_pairs=unknown_pairs)
+    here = first(loader_of(stream_of(output), batch_size=20, config=config), 3)
+    batches = iter(loader_of(stream_of(output), batch_size=20, config=config, num_workers=1))
+    gc.collect()
+    process, kept = psutil.Process(), [next(batches)]
+    before = process.num_fds()
+    kept += [next(batches), next(batches)]
+    assert process.num_fds() - before <= 8  # of two batches
+    batches.close()
+    for one, other in zip(here, kept, strict=True):
+        same(one, other)
 
 
 def test_the_parts_of_ranks_are_the_batch(made):
