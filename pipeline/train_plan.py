@@ -377,7 +377,7 @@ def _batch_config(job: TrainJob, size: "PictureSize") -> BatchConfig:
     unknown_pairs = job.labels.unknown_pairs
     return BatchConfig(
         augment=replace(augment, **job.augment.model_dump(exclude_none=True)),
-        labels=replace(labels, **job.labels.model_dump(exclude_none=True, exclude={"unknown_pairs"})),
+        labels=replace(labels, **job.labels.model_dump(exclude_none=True, exclude={"unknown_pairs", "unknown_weight"})),
         num_objects=job.num_objects,
         num_relations=job.num_relations,
         unknown_pairs=not published if unknown_pairs is None else unknown_pairs,
@@ -403,6 +403,7 @@ def _training_config(job: TrainJob, trained: NetworkStart | None) -> "PretrainCo
         # learned as equal, and so becomes more alike: of 8 pictures learned by heart mAP is 0.19 so, else 0.95.
         defaults |= {"predicate_target": "quality"}
     given = {field.name: getattr(job, field.name, None) for field in dataclasses.fields(PretrainConfig)}
+    given["unknown_weight"] = job.labels.unknown_weight
     return PretrainConfig(**defaults | {name: value for name, value in given.items() if value is not None})
 
 

@@ -66,7 +66,11 @@ class TrainLabels(JobPart):
     """Learn `no interaction` of pairs that people deny to `interact with`: HICO-DET has it as one of its 117 verbs, and
     asks for it."""
     unknown_pairs: bool | None = None
-    """Whether to find a pair that nobody has judged is not wrong. Default: true; published, finetune: false."""
+    """Whether nobody knows what holds of a pair that was not judged. Default: true; published, finetune: false, all is
+    wrong of it."""
+    unknown_weight: Share | None = None
+    """How much what nobody knows counts, as if it did not hold, beside what is known: 0, not at all, to 1, as much.
+    Default: 0.5."""
 
 
 class TrainAugment(JobPart):

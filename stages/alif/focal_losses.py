@@ -9,7 +9,7 @@ def quality_focal_loss(
     logits: Tensor,
     targets: Tensor,
     *,
-    known: Tensor | None = None,
+    weights: Tensor | None = None,
     num_positives: Tensor | None = None,
     published: bool = False,
 ) -> Tensor:
@@ -20,20 +20,20 @@ def quality_focal_loss(
     Args:
         logits: (...) before the sigmoid that gives p.
         targets: (...) y.
-        known: (...) bool; False leaves an entry out. By default all count.
-        num_positives: () what to divide by, at least 1; by default the known entries with y > 0.
+        weights: (...) how much each entry counts; 0 leaves it out. By default all count 1.
+        num_positives: () what to divide by, at least 1; by default the entries with y > 0 that are not left out.
         published: cut p to [1e-6, 1 - 1e-6], which caps the loss of an entry and ends its gradient there.
     """
     log_yes, log_no = _log_probabilities(logits, published=published)
     entries = (targets - log_yes.exp()).square() * -(targets * log_yes + (1 - targets) * log_no)
-    return _sum_per_positive(entries, targets > 0, known, num_positives)
+    return _sum_per_positive(entries, targets > 0, weights, num_positives)
 
 
 def corner_focal_loss(
     logits: Tensor,
     targets: Tensor,
     *,
-    known: Tensor | None = None,
+    weights: Tensor | None = None,
     num_positives: Tensor | None = None,
     published: bool = False,
 ) -> Tensor:
@@ -46,7 +46,7 @@ def corner_focal_loss(
     positive = targets == 1
     if_positive = log_no.exp().square() * -log_yes
     if_negative = (1 - targets) ** 4 * log_yes.exp().square() * -log_no
-    return _sum_per_positive(torch.where(positive, if_positive, if_negative), positive, known, num_positives)
+    return _sum_per_positive(torch.where(positive, if_positive, if_negative), positive, weights, num_positives)
 
 
 def _log_probabilities(logits: Tensor, *, published: bool) -> tuple[Tensor, Tensor]:
@@ -58,10 +58,10 @@ def _log_probabilities(logits: Tensor, *, published: bool) -> tuple[Tensor, Tens
 
 
 def _sum_per_positive(
-    entries: Tensor, positive: Tensor, known: Tensor | None, num_positives: Tensor | None = None
+    entries: Tensor, positive: Tensor, weights: Tensor | None, num_positives: Tensor | None = None
 ) -> Tensor:
-    """() sum of the entries that are known, divided by how many of these are positive, at least 1."""
-    if known is not None:
-        entries, positive = entries * known, positive & known
+    """() weighted sum of the entries, divided by how many of those that count are positive, at least 1."""
+    if weights is not None:
+        entries, positive = entries * weights, positive & (weights > 0)
     num_positives = positive.sum() if num_positives is None else num_positives
     return entries.sum() / num_positives.clamp(min=1)

@@ -37,9 +37,6 @@ from stages.alif.matcher import (
 )
 from stages.alif.unknown_pairs import UnknownPairs, on_unknown_pairs
 
-_NOT_ASKED = -100
-"""In place of a class: counts in no loss."""
-
 PredicateTarget = Literal["pseudo_quality", "quality", "hard"]
 """What a matched query is to answer for a predicate.
 
@@ -68,6 +65,9 @@ class LossConfig:
     box_giou_weight: float = 1.0
     no_object_weight: float = 0.1
     """How much a query without a pair counts in the entity loss; most queries have none."""
+    unknown_weight: float = 0.0
+    """How much what nobody knows counts, as if it did not hold, beside what is known. 0: not at all. With
+    `pseudo_quality` it holds as far as it is like what holds, as all that is not said."""
     published: bool = False
     """Repeat what is repaired here:
 
@@ -240,9 +240,9 @@ class PairLoss:
             targets: one for each image; none, or none with a pair, is fine.
             pseudo_labels: (N of all images together, R) from `relational_pseudo_labels`, pairs in the order of
                 `targets`. Needed if `predicate_target` is `pseudo_quality`, refused if not.
-            unknown_pairs: one for each image. A query without a labelled pair that is on an unknown one is not asked
-                for its classes, nor for the predicates that may hold there. None: all such queries are wrong, as
-                published.
+            unknown_pairs: one for each image. A query without a labelled pair that is on an unknown one may be right in
+                its classes and in the predicates that may hold there; see `LossConfig.unknown_weight`. None: all such
+                queries are wrong, as published.
             share: gets what the losses are divided by, `num_divisors` numbers of this process, and returns what they
                 are over all processes that share the batch, whose losses and gradients then add up.
         """
@@ -261,10 +261,20 @@ class PairLoss:
         for layer, match in zip(layers, matches, strict=True):
             couples = _couples(match, sizes, layer)
             predicates, known = self._predicates_asked(layer, labels, couples, match, pseudo_labels)
-            left_out = _left_out(layer, couples, known, unknown_pairs)
-            subjects = _for_every_query(layer.subject_logits, labels.subject_labels, couples, left_out)
-            objects = _for_every_query(layer.object_logits, labels.object_labels, couples, left_out)
-            questions.append(_Questions(couples, subjects, objects, predicates, known))
+            unknown = _on_unknown(layer, couples, known, unknown_pairs)
+            subjects = _for_every_query(layer.subject_logits, labels.subject_labels, couples)
+            objects = _for_every_query(layer.object_logits, labels.object_labels, couples)
+            weight = self.config.unknown_weight
+            questions.append(
+                _Questions(
+                    couples,
+                    subjects,
+                    objects,
+                    predicates.new_ones(predicates.shape[:2]).masked_fill(unknown, weight),
+                    predicates,
+                    known,
+                )
+            )
         own = [each.divisors(layer, self.config) for each, layer in zip(questions, layers, strict=True)]
         counts = BoxCounts.of(targets, layers[-1].subject_logits.device)
         shared = share(torch.cat([torch.stack((counts.pairs, counts.objects)).to(own[0]), *own]))
@@ -277,13 +287,23 @@ class PairLoss:
             losses.append(
                 LayerLosses(
                     entity=entity_loss(
-                        layer.subject_logits, each.subjects, no_object_weight=weight, total_weight=divisors[0]
+                        layer.subject_logits,
+                        each.subjects,
+                        no_object_weight=weight,
+                        weights=each.class_weights,
+                        total_weight=divisors[0],
                     )
-                    + entity_loss(layer.object_logits, each.objects, no_object_weight=weight, total_weight=divisors[1]),
+                    + entity_loss(
+                        layer.object_logits,
+                        each.objects,
+                        no_object_weight=weight,
+                        weights=each.class_weights,
+                        total_weight=divisors[1],
+                    ),
                     predicate=focal_loss(
                         layer.predicate_logits,
                         each.predicates,
-                        known=each.known,
+                        weights=torch.ones_like(each.predicates).masked_fill(~each.known, self.config.unknown_weight),
                         num_positives=divisors[2],
                         published=self.config.published,
                     ),
@@ -325,7 +345,8 @@ class PairLoss:
         pseudo_labels: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """(B, Q, R) what each query is to answer, and (B, Q, R) whether that is known."""
-        matched = labels.predicate_labels[couples.rows]
+        matched_known = labels.known_predicates[couples.rows]
+        matched = labels.predicate_labels[couples.rows].masked_fill(~matched_known, 0.0)
         if self.config.predicate_target != "hard":
             rows = couples.rows
             if self.config.published:  # the published code counts the matched pairs of an image as all its pairs
@@ -337,7 +358,7 @@ class PairLoss:
         # A query without a pair is to deny every predicate.
         targets = torch.zeros_like(layer.predicate_logits).index_put((couples.images, couples.queries), matched)
         known = torch.ones_like(targets, dtype=torch.bool)
-        known[couples.images, couples.queries] = labels.known_predicates[couples.rows]
+        known[couples.images, couples.queries] = matched_known
         return targets, known
 
     def _box_quality(self, layer: PairPredictions, labels: PairLabels, couples: "_Couples") -> Tensor:
@@ -420,7 +441,7 @@ class TaggerLoss:
                     predicate=corner_focal_loss(
                         given.predicate_logits,
                         labels.predicate_labels,
-                        known=labels.known_predicates,
+                        weights=labels.known_predicates.to(labels.predicate_labels),
                         num_positives=counts.positives,
                         published=self.config.published,
                     ),
@@ -433,22 +454,29 @@ class TaggerLoss:
 
 
 def entity_loss(
-    logits: Tensor, labels: Tensor, *, no_object_weight: float, total_weight: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    no_object_weight: float,
+    weights: Tensor | None = None,
+    total_weight: Tensor | None = None,
 ) -> Tensor:
-    """() cross-entropy of (..., O) logits with (...) labels, mean weighted by class; 0 if there is none.
+    """() cross-entropy of (..., O) logits with (...) labels, weighted mean; 0 if there is none.
 
     The last class, "no objects", has the weight `no_object_weight`, all others 1 (`eos_coef` in DETR).
 
     Args:
         logits: (..., O)
-        labels: (...); -100 where nothing is asked.
+        labels: (...)
         no_object_weight: of the last class.
-        total_weight: what to divide by; by default the weights of `labels`, added.
+        weights: (...) by which that of the class is multiplied; by default 1.
+        total_weight: what to divide by; by default these products, added.
     """
-    weights = _class_weights(logits, no_object_weight)
-    flat = labels.flatten()
-    loss = functional.cross_entropy(logits.flatten(0, -2), flat, weights, reduction="sum", ignore_index=_NOT_ASKED)
-    total_weight = weights[flat[flat != _NOT_ASKED]].sum() if total_weight is None else total_weight
+    of_class = _class_weights(logits, no_object_weight)
+    losses = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), of_class, reduction="none")
+    loss = losses.sum() if weights is None else (losses * weights.flatten()).sum()
+    if total_weight is None:
+        total_weight = of_class[labels].sum() if weights is None else (of_class[labels] * weights).sum()
     return loss / total_weight.clamp(min=torch.finfo(logits.dtype).tiny)
 
 
@@ -473,9 +501,11 @@ class _Questions(NamedTuple):
 
     couples: _Couples
     subjects: Tensor
-    """(B, Q) class, or `_NOT_ASKED`."""
+    """(B, Q) class."""
     objects: Tensor
     """(B, Q) likewise."""
+    class_weights: Tensor
+    """(B, Q) how much both count: 1, or `LossConfig.unknown_weight` where it is not known that there is no pair."""
     predicates: Tensor
     """(B, Q, R) between 0 and 1."""
     known: Tensor
@@ -485,7 +515,7 @@ class _Questions(NamedTuple):
         """(3,) weights of all subjects' classes, of all objects' classes, and predicates that hold."""
         weights = _class_weights(layer.subject_logits, config.no_object_weight)
         positive = self.predicates == 1 if config.predicate_target == "hard" else self.predicates > 0
-        sums = [weights[classes[classes != _NOT_ASKED]].sum() for classes in (self.subjects, self.objects)]
+        sums = [(weights[classes] * self.class_weights).sum() for classes in (self.subjects, self.objects)]
         return torch.stack((*sums, (positive & self.known).sum().to(weights)))
 
 
@@ -518,24 +548,22 @@ def _one_after_another(targets: Sequence[PairTargets], like: PairPredictions) ->
     return PairLabels(*(torch.cat(list(same)) for same in each)).floats_as(like.subject_logits.dtype)
 
 
-def _left_out(
+def _on_unknown(
     layer: PairPredictions, couples: _Couples, known: Tensor, images: Sequence[UnknownPairs] | None
-) -> Tensor | None:
+) -> Tensor:
     """(B, Q) queries without a pair that are on an unknown one; predicates that may hold there become unknown."""
     if images is None:
-        return None
-    left_out = on_unknown_pairs(layer, images)
-    left_out[couples.images, couples.queries] = False
+        return known.new_zeros(known.shape[:2])
+    unknown = on_unknown_pairs(layer, images)
+    unknown[couples.images, couples.queries] = False
     may_hold = torch.stack([image.predicates for image in images]) if images else known[:, 0]
-    known &= ~(left_out[:, :, None] & may_hold[:, None, :])
-    return left_out
+    known &= ~(unknown[:, :, None] & may_hold[:, None, :])
+    return unknown
 
 
-def _for_every_query(logits: Tensor, labels: Tensor, couples: _Couples, left_out: Tensor | None) -> Tensor:
+def _for_every_query(logits: Tensor, labels: Tensor, couples: _Couples) -> Tensor:
     """(B, Q) the label of the pair for which a query answers, else "no objects"."""
     classes = torch.full(logits.shape[:2], logits.shape[-1] - 1, dtype=torch.int64, device=logits.device)
-    if left_out is not None:
-        classes[left_out] = _NOT_ASKED
     return classes.index_put((couples.images, couples.queries), labels[couples.rows])
 
 

@@ -174,6 +174,7 @@ def test_the_average_is_what_is_kept_unless_the_recipe_is_the_published_one(tmp_
         "no_interaction": False,
     }  # fmt: skip
     assert [one["batch"]["unknown_pairs"] for one in (ours, published)] == [True, False]
+    assert ours["training"]["unknown_weight"] == 0.5
     assert [one["training"]["schedule"] for one in (ours, published)] == ["cosine", "step"]
     assert [one["training"]["predicate_target"] for one in (ours, published)] == ["quality", "quality"]
     crops = [

@@ -28,6 +28,9 @@ class PretrainConfig(TrainingConfig):
     precision: Precision = "float32"
     predicate_target: PredicateTarget = "pseudo_quality"
     """See `stages.alif.losses.PredicateTarget`."""
+    unknown_weight: float = 0.5
+    """How much what nobody knows counts, as if it did not hold, beside what is known: 0, not at all, to 1, as much.
+    Nearly all of it does not hold, and without it little says where a predicate does not belong."""
     keep_last: int = 1
     """States kept, besides the best one."""
 
@@ -37,6 +40,8 @@ class PretrainConfig(TrainingConfig):
             raise ValueError(f"slow_rate is {self.slow_rate}; give a number of at least 0")
         if not 0 <= self.average < 1:
             raise ValueError(f"average is {self.average}; give a decay from 0 to below 1")
+        if not 0 <= self.unknown_weight <= 1:
+            raise ValueError(f"unknown_weight is {self.unknown_weight}; give a number from 0 to 1")
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision is {self.precision!r}; give one of {', '.join(get_args(Precision))}")
         if self.keep_last < 1:

@@ -103,7 +103,9 @@ def train(
         log = TrainingLog(
             metrics, config.report_every, report, shown=_SHOWN, start=start, steps=config.steps, curves=curves
         )
-    loss = PairLoss(LossConfig(predicate_target=config.predicate_target), HungarianMatcher())
+    loss = PairLoss(
+        LossConfig(predicate_target=config.predicate_target, unknown_weight=config.unknown_weight), HungarianMatcher()
+    )
 
     # The caller's random generators are left as they were.
     with (

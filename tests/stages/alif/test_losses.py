@@ -56,12 +56,13 @@ def pair_loss(
     *,
     predicate_target: Any = "pseudo_quality",
     published: bool = False,
+    unknown_weight: float = 0.0,
     **choices: Any,
 ) -> LossReport:
     """With pseudo-labels of made features, if wanted."""
     if predicate_target == "pseudo_quality":
         choices.setdefault("pseudo_labels", similar(targets))
-    config = LossConfig(predicate_target=predicate_target, published=published)
+    config = LossConfig(predicate_target=predicate_target, published=published, unknown_weight=unknown_weight)
     return PairLoss(config, HungarianMatcher(published=published))(layers, targets, **choices)
 
 
@@ -195,7 +196,7 @@ def test_focal_losses_by_hand() -> None:
     assert quality_focal_loss(logits, soft).item() == pytest.approx(expected)
     known = torch.tensor([True, False, True])
     expected = -((0.25 * half + 0.75 * half) / 16 + 9 / 16 * quarter) / 1
-    assert quality_focal_loss(logits, soft, known=known).item() == pytest.approx(expected)
+    assert quality_focal_loss(logits, soft, weights=known).item() == pytest.approx(expected)
     # Without any positive, the sum is not divided.
     assert corner_focal_loss(logits, torch.zeros(3)).item() == pytest.approx(-(0.25 * half + 9 / 8 * quarter))
     assert corner_focal_loss(logits[:0], hard[:0]).item() == 0
@@ -450,6 +451,35 @@ def test_a_query_on_an_unknown_pair_is_not_wrong() -> None:
     # The same pair of regions the other way round is another pair.
     turned, _ = gradients(torch.tensor([[False, False], [True, False]]))
     assert torch.equal(turned, known_classes)
+
+
+@pytest.mark.parametrize("kind", ["pseudo_quality", "quality", "hard"])
+def test_what_is_unknown_may_count_as_not_holding_but_less(kind: str) -> None:
+    """At weight 1 as much as what is known, at 0 not at all, between these in proportion."""
+    _, (target,) = made([3])
+    target = replace(target, predicate_labels=torch.ones_like(target.predicate_labels))
+    layer = fitting(target)  # query i answers for pair i, and the fourth for none
+    hidden = torch.zeros(3, 4, dtype=torch.bool)
+    hidden[0, 1] = hidden[2, 3] = True
+    unknown = replace(target, unknown_predicates=hidden)
+    denied = replace(target, predicate_labels=(~hidden).to(target.predicate_labels))
+    boxes = torch.stack([layer.subject_boxes_cxcywh[0, 3], layer.object_boxes_cxcywh[0, 3]])
+    pairs = [UnknownPairs(boxes, ~torch.eye(2, dtype=torch.bool), torch.arange(4) == 1)]
+    given = {"pseudo_labels": similar([target])} if kind == "pseudo_quality" else {}
+
+    def of(labels: PairTargets, weight: float, **more: Any) -> LayerLosses:
+        report = pair_loss([layer], [labels], predicate_target=kind, unknown_weight=weight, **given, **more)
+        return report.layers[0]
+
+    nothing, half, all_ = (of(unknown, weight, unknown_pairs=pairs) for weight in (0.0, 0.5, 1.0))
+    if not given:  # similar texts hold, too, where they are known not to
+        assert all_.predicate.item() == pytest.approx(of(denied, 0.0).predicate.item())
+    assert all_.entity.item() == pytest.approx(of(target, 0.0).entity.item())
+    assert nothing.predicate < half.predicate < all_.predicate
+    assert half.predicate.item() == pytest.approx((nothing.predicate + all_.predicate).item() / 2)
+    assert min(nothing.entity, all_.entity) < half.entity < max(nothing.entity, all_.entity)
+    with pytest.raises(ValueError, match=r"unknown_weight is -1.0; give a number of at least 0"):
+        LossConfig(unknown_weight=-1.0)
 
 
 def test_the_tagger_looks_at_no_slot_after_the_last_pair() -> None:
