@@ -89,8 +89,9 @@ class PairTargets:
     object_boxes_cxcywh: Tensor
     """(N, 4) between 0 and 1; a row of zeros says that the object is not in the image, as V-COCO has it."""
     unknown_predicates: Tensor | None = None
-    """(N, R) bool: True where nobody knows whether the predicate holds. Such an entry counts in no cost, and in a loss as
-    little as `LossConfig.unknown_weight` says; its label is not read. None means that all are known, as published."""
+    """(N, R) bool: True where nobody knows whether the predicate holds. Such an entry counts in no cost, and in a loss
+    as little as `LossConfig.unknown_weight` says; its label is not read. None means that all are known, as published.
+    """
 
     def __post_init__(self) -> None:
         num_pairs, num_relation_texts = self.predicate_labels.shape
