@@ -4,7 +4,8 @@ Writes an output of so many scenes (that of `benchmarks/stream.py`: pictures of 
 temporary folder, and goes through it once as `relmill train` does, with everything but the network: the order, the
 checksums, pictures decoded, cropped and scaled, labels, texts, batches as tensors. Prints the memory of this process
 and its readers (PSS: pages that they share are counted once) at each quarter, and what they have open. As yardstick,
-the first of these figures: a twentieth of the way, when all windows and caches have filled.
+the first of these figures: a twentieth of the way, when all windows and caches have filled. (Of what is left behind,
+`torchinductor_*` is PyTorch's own cache.)
 """
 
 import argparse
