@@ -50,11 +50,11 @@ class TrainLabels(JobPart):
     """How relations become targets."""
 
     target: Literal["soft", "hard"] | None = None
-    """What an asserted relation is learned as: its calibrated probability (its score, where there is none), or 1.
-    Default: soft; published, finetune: hard."""
+    """How far an asserted relation is learned to hold: its calibrated probability (its score, where there is none),
+    or 1. Default: soft; published, finetune: hard."""
     threshold: Share | None = None
-    """Relations of a lower score are left out. Default: 0.05, the least that a tagger writes; published, finetune:
-    0.2."""
+    """Relations that are learned as less are left out; of hard targets those of a lower score. Default: 0.2, as
+    published."""
     absent: Literal["unknown", "negative"] | None = None
     """What a predicate is of a pair of which nobody says it, if somebody says it of another pair of the picture.
     Default: unknown; published, finetune: negative."""

@@ -9,6 +9,7 @@ def quality_focal_loss(
     logits: Tensor,
     targets: Tensor,
     *,
+    probability: Tensor | None = None,
     weights: Tensor | None = None,
     num_positives: Tensor | None = None,
     published: bool = False,
@@ -20,19 +21,26 @@ def quality_focal_loss(
     Args:
         logits: (...) before the sigmoid that gives p.
         targets: (...) y.
+        probability: (...) that y is right, else it is 0: the loss that is expected is taken. By default all are 1.
+            A lower y instead would be learned far more slowly, as the square of the distance from p to y counts.
         weights: (...) how much each entry counts; 0 leaves it out. By default all count 1.
-        num_positives: () what to divide by, at least 1; by default the entries with y > 0 that are not left out.
+        num_positives: () what to divide by, at least 1; by default the entries with y > 0 that are not left out, each
+            counted by its probability.
         published: cut p to [1e-6, 1 - 1e-6], which caps the loss of an entry and ends its gradient there.
     """
     log_yes, log_no = _log_probabilities(logits, published=published)
-    entries = (targets - log_yes.exp()).square() * -(targets * log_yes + (1 - targets) * log_no)
-    return _sum_per_positive(entries, targets > 0, weights, num_positives)
+    right = (targets - log_yes.exp()).square() * -(targets * log_yes + (1 - targets) * log_no)
+    wrong = log_yes.exp().square() * -log_no
+    return _expected_per_positive(
+        right, wrong, targets > 0, probability=probability, weights=weights, num_positives=num_positives
+    )
 
 
 def corner_focal_loss(
     logits: Tensor,
     targets: Tensor,
     *,
+    probability: Tensor | None = None,
     weights: Tensor | None = None,
     num_positives: Tensor | None = None,
     published: bool = False,
@@ -44,9 +52,12 @@ def corner_focal_loss(
     """
     log_yes, log_no = _log_probabilities(logits, published=published)
     positive = targets == 1
-    if_positive = log_no.exp().square() * -log_yes
-    if_negative = (1 - targets) ** 4 * log_yes.exp().square() * -log_no
-    return _sum_per_positive(torch.where(positive, if_positive, if_negative), positive, weights, num_positives)
+    right = log_no.exp().square() * -log_yes
+    wrong = log_yes.exp().square() * -log_no
+    entries = torch.where(positive, right, (1 - targets) ** 4 * wrong)
+    return _expected_per_positive(
+        entries, wrong, positive, probability=probability, weights=weights, num_positives=num_positives
+    )
 
 
 def _log_probabilities(logits: Tensor, *, published: bool) -> tuple[Tensor, Tensor]:
@@ -57,11 +68,30 @@ def _log_probabilities(logits: Tensor, *, published: bool) -> tuple[Tensor, Tens
     return functional.logsigmoid(logits), functional.logsigmoid(-logits)
 
 
-def _sum_per_positive(
-    entries: Tensor, positive: Tensor, weights: Tensor | None, num_positives: Tensor | None = None
+def _expected_per_positive(
+    right: Tensor,
+    wrong: Tensor,
+    positive: Tensor,
+    *,
+    probability: Tensor | None,
+    weights: Tensor | None,
+    num_positives: Tensor | None,
 ) -> Tensor:
-    """() weighted sum of the entries, divided by how many of those that count are positive, at least 1."""
+    """() weighted sum of what entries cost, divided by how many of those that count are positive, at least 1.
+
+    Args:
+        right: (...) what an entry costs if its target is right.
+        wrong: (...) what a positive one costs if it is 0 instead.
+        positive: (...) bool
+        probability: see `quality_focal_loss`, as the others.
+        weights: likewise.
+        num_positives: likewise.
+    """
+    counted = positive.to(right)
+    if probability is not None:
+        counted = counted * probability
+        right = torch.where(positive, probability * right + (1 - probability) * wrong, right)
     if weights is not None:
-        entries, positive = entries * weights, positive & (weights > 0)
-    num_positives = positive.sum() if num_positives is None else num_positives
-    return entries.sum() / num_positives.clamp(min=1)
+        right, counted = right * weights, counted * (weights > 0)
+    num_positives = counted.sum() if num_positives is None else num_positives
+    return right.sum() / num_positives.clamp(min=1)

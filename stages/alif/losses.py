@@ -9,7 +9,8 @@ What each loss is divided by:
 
 - entity: the mean over all queries, where one without a pair counts `no_object_weight`;
 - boxes: the number of pairs in the batch, at least 1;
-- predicate: the number of known entries in the batch whose target is above 0, at least 1, as in CornerNet.
+- predicate: the number of known entries in the batch whose target is above 0, each counted by its probability, at least
+  1, as in CornerNet.
 
 So an image without pairs leaves the box losses alone, adds its queries to the sum of the predicate loss but not to
 what that is divided by, and joins the mean of the entity loss.
@@ -43,6 +44,9 @@ PredicateTarget = Literal["pseudo_quality", "quality", "hard"]
 - `pseudo_quality`: (label + relational pseudo-label) x box quality; in pre-training.
 - `quality`: label x box quality; in fine-tuning on HICO-DET and Open Images.
 - `hard`: the label; in fine-tuning on V-COCO and in training of the R-Tagger.
+
+A label is 1 here. Where it is not sure (`PairTargets.predicate_labels` below 1), the loss is the expected one: with
+that probability the one of a label, else that of a predicate that does not hold. Published labels are all sure.
 
 The box quality of a pair is (GIoU + 1) / 2 of the worse of its two boxes, between 0 and 1 (the relational quality
 labels of RLIP, Yuan et al., NeurIPS 2022).
@@ -260,7 +264,7 @@ class PairLoss:
         questions = []
         for layer, match in zip(layers, matches, strict=True):
             couples = _couples(match, sizes, layer)
-            predicates, known = self._predicates_asked(layer, labels, couples, match, pseudo_labels)
+            predicates, probability, known = self._predicates_asked(layer, labels, couples, match, pseudo_labels)
             unknown = _on_unknown(layer, couples, known, unknown_pairs)
             subjects = _for_every_query(layer.subject_logits, labels.subject_labels, couples)
             objects = _for_every_query(layer.object_logits, labels.object_labels, couples)
@@ -272,6 +276,7 @@ class PairLoss:
                     objects,
                     predicates.new_ones(predicates.shape[:2]).masked_fill(unknown, weight),
                     predicates,
+                    probability,
                     known,
                 )
             )
@@ -303,6 +308,7 @@ class PairLoss:
                     predicate=focal_loss(
                         layer.predicate_logits,
                         each.predicates,
+                        probability=each.probability,
                         weights=torch.ones_like(each.predicates).masked_fill(~each.known, self.config.unknown_weight),
                         num_positives=divisors[2],
                         published=self.config.published,
@@ -343,23 +349,32 @@ class PairLoss:
         couples: "_Couples",
         match: Sequence[Match],
         pseudo_labels: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """(B, Q, R) what each query is to answer, and (B, Q, R) whether that is known."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, Q, R) what each query is to answer if the labels are right, the probability of that, whether it is known.
+
+        What only sounds like a label holds no more surely than the surest label of the pair.
+        """
         matched_known = labels.known_predicates[couples.rows]
-        matched = labels.predicate_labels[couples.rows].masked_fill(~matched_known, 0.0)
+        holds = labels.predicate_labels[couples.rows].masked_fill(~matched_known, 0.0)
+        matched = (holds > 0).to(holds)
+        matched_probability = torch.where(holds > 0, holds, 1.0)
         if self.config.predicate_target != "hard":
             rows = couples.rows
             if self.config.published:  # the published code counts the matched pairs of an image as all its pairs
                 rows = _couples(match, [len(each.pairs) for each in match], layer).rows
             if pseudo_labels is not None:
                 matched = matched + pseudo_labels[rows]
+                surest = holds.amax(-1, keepdim=True) if holds.shape[-1] else holds
+                matched_probability = torch.where(holds > 0, holds, surest.expand_as(holds))
             matched = matched * self._box_quality(layer, labels, couples._replace(rows=rows))[:, None]
 
         # A query without a pair is to deny every predicate.
-        targets = torch.zeros_like(layer.predicate_logits).index_put((couples.images, couples.queries), matched)
+        places = couples.images, couples.queries
+        targets = torch.zeros_like(layer.predicate_logits).index_put(places, matched)
+        probability = torch.ones_like(targets).index_put(places, matched_probability)
         known = torch.ones_like(targets, dtype=torch.bool)
-        known[couples.images, couples.queries] = matched_known
-        return targets, known
+        known[places] = matched_known
+        return targets, probability, known
 
     def _box_quality(self, layer: PairPredictions, labels: PairLabels, couples: "_Couples") -> Tensor:
         """(K,) how well both boxes fit. It is a target, so it has no gradient."""
@@ -472,11 +487,13 @@ def entity_loss(
         weights: (...) by which that of the class is multiplied; by default 1.
         total_weight: what to divide by; by default these products, added.
     """
-    of_class = _class_weights(logits, no_object_weight)
-    losses = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), of_class, reduction="none")
-    loss = losses.sum() if weights is None else (losses * weights.flatten()).sum()
+    counted = _class_weights(logits, no_object_weight)[labels]
+    if weights is not None:
+        counted = counted * weights
+    losses = functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
+    loss = (losses * counted.flatten()).sum()
     if total_weight is None:
-        total_weight = of_class[labels].sum() if weights is None else (of_class[labels] * weights).sum()
+        total_weight = counted.sum()
     return loss / total_weight.clamp(min=torch.finfo(logits.dtype).tiny)
 
 
@@ -507,16 +524,18 @@ class _Questions(NamedTuple):
     class_weights: Tensor
     """(B, Q) how much both count: 1, or `LossConfig.unknown_weight` where it is not known that there is no pair."""
     predicates: Tensor
-    """(B, Q, R) between 0 and 1."""
+    """(B, Q, R) between 0 and 1, if the label is right."""
+    probability: Tensor
+    """(B, Q, R) that it is; where there is no label, 1."""
     known: Tensor
     """(B, Q, R) bool."""
 
     def divisors(self, layer: PairPredictions, config: LossConfig) -> Tensor:
         """(3,) weights of all subjects' classes, of all objects' classes, and predicates that hold."""
         weights = _class_weights(layer.subject_logits, config.no_object_weight)
-        positive = self.predicates == 1 if config.predicate_target == "hard" else self.predicates > 0
+        positive = (self.predicates > 0) & self.known
         sums = [(weights[classes] * self.class_weights).sum() for classes in (self.subjects, self.objects)]
-        return torch.stack((*sums, (positive & self.known).sum().to(weights)))
+        return torch.stack((*sums, (self.probability * positive).sum()))
 
 
 def _couples(matches: Sequence[Match], sizes: Sequence[int], like: PairPredictions) -> _Couples:

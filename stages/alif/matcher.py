@@ -83,7 +83,7 @@ class PairTargets:
     object_labels: Tensor
     """(N,) int64, position in the list of entity texts."""
     predicate_labels: Tensor
-    """(N, R) float: 1 where the predicate holds, else 0."""
+    """(N, R) float: the probability that the predicate holds; 1 or 0 where that is sure."""
     subject_boxes_cxcywh: Tensor
     """(N, 4) between 0 and 1."""
     object_boxes_cxcywh: Tensor

@@ -18,7 +18,8 @@ NO_INTERACTION = "no interaction"
 _INTERACTION = "interact with"
 
 Target = Literal["soft", "hard"]
-"""What an asserted relation is learned as: its calibrated probability (its score, where there is none), or 1."""
+"""How far an asserted relation is learned to hold: its calibrated probability (its score, where there is none), or 1.
+"""
 Absent = Literal["unknown", "negative"]
 """What a predicate is of a pair of which nobody says it, if somebody says it of another pair of the picture.
 
@@ -34,8 +35,8 @@ class LabelConfig:
     """How relations become targets."""
 
     target: Target = "soft"
-    threshold: float = 0.05
-    """Relations of a lower score are left out. 0.05 is the least that a tagger writes; published: 0.20."""
+    threshold: float = 0.2
+    """Relations that are learned as less are left out; of hard targets those of a lower score, as published."""
     absent: Absent = "unknown"
     max_pairs: int = 100
     """Pairs of a scene that are kept. Published: relations, also 100."""
@@ -189,8 +190,9 @@ def _target(relation: Relation, config: LabelConfig) -> float:
     """0 leaves the relation out."""
     if relation.source == "human":
         return 1.0
-    if relation.score < config.threshold:
+    value = relation.score
+    if config.target == "soft" and relation.probability is not None:
+        value = relation.probability
+    if value < config.threshold:
         return 0.0
-    if config.target == "hard":
-        return 1.0
-    return relation.score if relation.probability is None else relation.probability
+    return 1.0 if config.target == "hard" else value

@@ -166,7 +166,7 @@ def test_the_average_is_what_is_kept_unless_the_recipe_is_the_published_one(tmp_
     assert len({(tmp_path / name / "model.safetensors").read_bytes() for name in "abcd"}) == 4
     ours, published = details["a"], details["c"]
     assert ours["batch"]["labels"] == {
-        "target": "soft", "threshold": 0.05, "absent": "unknown", "max_pairs": 100, "kept": "best",
+        "target": "soft", "threshold": 0.2, "absent": "unknown", "max_pairs": 100, "kept": "best",
         "no_interaction": False,
     }  # fmt: skip
     assert published["batch"]["labels"] == {

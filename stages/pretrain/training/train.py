@@ -198,8 +198,6 @@ def _costs(
     if config.predicate_target == "pseudo_quality":
         labels = torch.cat([target.predicate_labels for target in batch.targets])
         similar = relational_pseudo_labels(features, labels)
-        if similar.numel():  # what only sounds like a label holds no more surely than the label
-            similar *= labels.amax(-1, keepdim=True)
     return loss(layers, batch.targets, pseudo_labels=similar, unknown_pairs=batch.unknown, share=group.sum)
 
 

@@ -197,6 +197,11 @@ def test_focal_losses_by_hand() -> None:
     known = torch.tensor([True, False, True])
     expected = -((0.25 * half + 0.75 * half) / 16 + 9 / 16 * quarter) / 1
     assert quality_focal_loss(logits, soft, weights=known).item() == pytest.approx(expected)
+    # A label that is right three times of four, else 0; both other entries are sure.
+    expected = -((0.75 * 0.25 * half + 0.25 * 0.25 * half) + most / 16 + 9 / 16 * quarter) / 1.75
+    probability = torch.tensor([0.75, 1.0, 0.3], dtype=torch.float64)
+    assert corner_focal_loss(logits, hard, probability=probability).item() == pytest.approx(expected)
+    assert quality_focal_loss(logits, hard, probability=probability).item() == pytest.approx(expected)
     # Without any positive, the sum is not divided.
     assert corner_focal_loss(logits, torch.zeros(3)).item() == pytest.approx(-(0.25 * half + 9 / 8 * quarter))
     assert corner_focal_loss(logits[:0], hard[:0]).item() == 0
@@ -342,6 +347,54 @@ def test_an_unknown_predicate_adds_no_loss(kind: str) -> None:
     # A mask that marks nothing is no mask.
     all_known = replace(target, unknown_predicates=torch.zeros_like(unknown))
     assert torch.equal(of(predictions, all_known).total, of(predictions, target).total)
+
+
+@pytest.mark.parametrize("kind", ["pseudo_quality", "quality", "hard"])
+def test_a_label_that_is_not_sure_costs_what_is_expected(kind: str) -> None:
+    _, (target,) = made([3])
+    held = torch.zeros(3, 4, dtype=target.predicate_labels.dtype)
+    held[0, 1] = held[1, 0] = held[1, 2] = held[2, 3] = 1
+    layer = fitting(replace(target, predicate_labels=held))
+    given = {"pseudo_labels": torch.zeros_like(held)} if kind == "pseudo_quality" else {}
+
+    def sum_and_gradient(probability: float) -> tuple[float, Tensor]:
+        """Of the predicate loss, not divided by the number of positives, which are three without this one."""
+        labels = held.clone()
+        labels[1, 2] = probability
+        logits = layer.predicate_logits.clone().requires_grad_()
+        report = pair_loss(
+            [replace(layer, predicate_logits=logits)],
+            [replace(target, predicate_labels=labels)],
+            predicate_target=kind,
+            **given,
+        )
+        cost = report.layers[0].predicate * (3 + probability)
+        cost.backward()
+        assert logits.grad is not None
+        return cost.item(), logits.grad
+
+    right, right_gradient = sum_and_gradient(1.0)
+    wrong, wrong_gradient = sum_and_gradient(0.0)
+    assert right != pytest.approx(wrong)
+    for probability in (0.1, 0.5, 0.9):
+        cost, gradient = sum_and_gradient(probability)
+        assert cost == pytest.approx(probability * right + (1 - probability) * wrong)
+        assert torch.allclose(gradient, probability * right_gradient + (1 - probability) * wrong_gradient)
+
+
+def test_what_sounds_like_a_label_is_as_sure_as_the_surest_label_of_the_pair() -> None:
+    _, (target,) = made([1])
+    labels, sounds = torch.zeros(1, 4).double(), torch.zeros(1, 4).double()
+    labels[0, 0], labels[0, 2], sounds[0, 1] = 0.3, 0.6, 0.8
+    target = replace(target, predicate_labels=labels)
+    layer = fitting(target)
+    predicate = pair_loss([layer], [target], pseudo_labels=sounds).layers[0].predicate
+    answers = torch.zeros_like(layer.predicate_logits)
+    answers[0, 0] = torch.tensor([1.0, 0.8, 1.0, 0.0])
+    probability = torch.ones_like(answers)
+    probability[0, 0] = torch.tensor([0.3, 0.6, 0.6, 1.0])
+    expected = quality_focal_loss(layer.predicate_logits, answers, probability=probability)
+    assert predicate.item() == pytest.approx(expected.item())
 
 
 def test_boxes_that_fit_exactly_have_quality_one() -> None:

@@ -77,10 +77,16 @@ def test_that_people_see_no_interaction_may_be_learned_as_a_predicate():
 
 
 def test_a_relation_under_the_threshold_is_neither_true_nor_false():
-    found = labels(relation(0, "ride", 1, 0.04), relation(0, "hold", 3, 0.5))
+    found = labels(relation(0, "ride", 1, 0.19), relation(0, "hold", 3, 0.5))
     assert [pair.object for pair in found.pairs] == [3]
     assert "ride" in found.mentioned, "so it may hold"
     assert not found.complete
+
+
+def test_the_threshold_is_of_what_is_learned_and_of_hard_targets_of_the_score():
+    relations = [relation(0, "ride", 1, 0.6, probability=0.1), relation(0, "hold", 3, 0.1, probability=0.6)]
+    assert [dict(pair.holds) for pair in labels(*relations).pairs] == [{"hold": 0.6}]
+    assert [dict(pair.holds) for pair in labels(*relations, target="hard").pairs] == [{"ride": 1.0}]
 
 
 @pytest.mark.parametrize(("learn", "expected"), [("all", {"ride", "wear"}), ("human", {"wear"}), ("pseudo", {"ride"})])
