@@ -9,9 +9,9 @@ from math import isfinite
 from typing import Any, Literal, get_args
 
 from pipeline.report.sample import committed_rows
-from schemas import BadInputError, Image, Region, Relation, Scene, UserError
+from schemas import BadInputError, Image, Region, Relation, Scene
 from stages.pack import CommitLog, Layers, read_dataset_file
-from stages.storage import Folder
+from stages.storage import Folder, permitted
 
 _SOURCES = get_args(Relation.__annotations__["source"])
 _STATES = get_args(Relation.__annotations__["state"])
@@ -22,26 +22,22 @@ class Output:
 
     def __init__(self, url: str) -> None:
         self._folder = Folder(url)
-        try:
+        with permitted(url):
             self.job = str(read_dataset_file(self._folder)["job"])
             self.layers = Layers.of(self._folder)
-        except PermissionError as error:
-            raise _forbidden(url, error) from error
         self.sealed = False
         """Known once `scenes` has come to its end."""
 
     def scenes(self) -> Iterator[tuple[str, Scene]]:
         """Every committed scene, with the name of its index for messages."""
         number = 0
-        try:
-            for commit in CommitLog(self._folder).entries():
-                number += 1
-                self.sealed = commit.sealed
-                place = self._folder.path(commit.index.name) if commit.index else ""
+        for commit in CommitLog(self._folder).entries():
+            number += 1
+            self.sealed = commit.sealed
+            place = self._folder.path(commit.index.name) if commit.index else ""
+            with permitted(place):
                 for row in committed_rows(self._folder, commit):
                     yield place, _scene(place, row, self.layers)
-        except PermissionError as error:
-            raise _forbidden(self._folder.url, error) from error
         if not number:
             raise BadInputError(f"{self._folder}: nothing is committed yet; run `relmill label`")
 
@@ -160,7 +156,3 @@ _FIELDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "source": (_SOURCES.__contains__, f"one of {', '.join(_SOURCES)}"),
     "state": (_STATES.__contains__, f"one of {', '.join(_STATES)}"),
 }
-
-
-def _forbidden(url: str, error: PermissionError) -> UserError:
-    return UserError(f"{url}: may not be read: {error}")
