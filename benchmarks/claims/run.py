@@ -8,9 +8,8 @@ fusion: the same network wired as ALIF and as a late fusion, with equal weights 
     a fraction of the time.)
 pseudo: human labels of a tenth of the pictures; the same, and pseudo-labels of our own pipeline for the rest; human
     labels of all. How much of the gap do pseudo-labels close? (RLIPv2, section 4: pseudo-labels scale.)
-targets: a tenth of human labels and pseudo-labels for the rest, these learned softly in three states, as Relmill does;
-    in three states, but each of a score of 0.2 or more as surely as people's; and as RLIPv2's code does, where besides
-    nothing is unknown. Where the same folder has `pseudo`'s training of the first kind, it is used.
+targets: a tenth of human labels and pseudo-labels for the rest, these learned softly in three states, as Relmill does,
+    and as hard as RLIPv2's code does. Where the same folder has `pseudo`'s training of the first kind, it is used.
 
 Outputs are labelled by `relmill label`, trained on by `relmill train`, with the jobs that lie in the folder afterwards;
 both go on where they stood if this is stopped and called again. Each training has one thread. Pseudo-labels are those
@@ -167,18 +166,14 @@ def pseudo(plan: Plan) -> None:
 def targets(plan: Plan) -> None:
     mixture = tenth_and_labelled_rest(plan)
     hard = {"target": "hard", "threshold": 0.2, "absent": "negative", "kept": "first", "unknown_pairs": False}
-    ways = {
-        f"pseudo-{plan.captions}": {},
-        f"hard-three-{plan.captions}": {"labels": {"target": "hard"}},
-        f"hard-{plan.captions}": {"labels": hard},
-    }
+    ways = {f"pseudo-{plan.captions}": {}, f"hard-{plan.captions}": {"labels": hard}}
     jobs = {
         f"{name}-{seed}": training(mixture, steps=plan.steps, seed=seed, **choices)
         for seed in plan.seeds
         for name, choices in ways.items()
     }
     train_all(plan, jobs)
-    print(f"{'seed':>4}  {'soft, three states':>18}  {'hard, three states':>18}  {'hard, as published':>18}")
+    print(f"{'seed':>4}  {'soft, three states':>18}  {'hard, as published':>18}")
     for seed in plan.seeds:
         print(f"{seed:>4}  " + "  ".join(f"{measured(plan.folder, f'{name}-{seed}'):>18.4f}" for name in ways))
 
