@@ -28,7 +28,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,9 +156,10 @@ def pseudo(plan: Plan) -> None:
         for name, sources in ways.items()
     }
     train_all(plan, jobs)
+    precisions = measured(plan, jobs)
     print(f"{'seed':>4}  {'a tenth':>8}  {'with pseudo-labels':>18}  {'all':>8}  share of the gap that is closed")
     for seed in plan.seeds:
-        low, middle, high = (measured(plan.folder, f"{name}-{seed}") for name in ways)
+        low, middle, high = (precisions[f"{name}-{seed}"] for name in ways)
         share = f"{(middle - low) / (high - low):.2f}" if high > low else "no gap"
         print(f"{seed:>4}  {low:>8.4f}  {middle:>18.4f}  {high:>8.4f}  {share}")
 
@@ -173,14 +174,21 @@ def targets(plan: Plan) -> None:
         for name, choices in ways.items()
     }
     train_all(plan, jobs)
+    precisions = measured(plan, jobs)
     print(f"{'seed':>4}  {'soft, three states':>18}  {'hard, as published':>18}")
     for seed in plan.seeds:
-        print(f"{seed:>4}  " + "  ".join(f"{measured(plan.folder, f'{name}-{seed}'):>18.4f}" for name in ways))
+        print(f"{seed:>4}  " + "  ".join(f"{precisions[f'{name}-{seed}']:>18.4f}" for name in ways))
 
 
-def measured(folder: Path, name: str) -> float:
-    """The mean average precision of the network that a training kept, on pictures that it was not chosen by."""
-    label(folder, "test", count=2000, seed=98)
+def measured(plan: Plan, names: Iterable[str]) -> dict[str, float]:
+    """The mean average precision of the networks that trainings kept, on pictures that none was chosen by."""
+    label(plan.folder, "test", count=2000, seed=98)
+    with ThreadPoolExecutor(plan.at_once) as pool:
+        return dict(pool.map(lambda name: (name, measured_on_test(plan.folder, name)), names))
+
+
+def measured_on_test(folder: Path, name: str) -> float:
+    """Of one network; what is in the folder already is not asked again."""
     test, predictions, figures = str(folder / "test"), folder / f"{name}.jsonl", folder / f"{name}.figures.json"
     if not figures.exists():
         relmill(folder, name, "predict", str(folder / name), "--dataset", test, "--output", str(predictions))

@@ -29,8 +29,9 @@ def quality_focal_loss(
         published: cut p to [1e-6, 1 - 1e-6], which caps the loss of an entry and ends its gradient there.
     """
     log_yes, log_no = _log_probabilities(logits, published=published)
-    right = (targets - log_yes.exp()).square() * -(targets * log_yes + (1 - targets) * log_no)
-    wrong = log_yes.exp().square() * -log_no
+    found = log_yes.exp()
+    right = (targets - found).square() * -(targets * log_yes + (1 - targets) * log_no)
+    wrong = found.square() * -log_no
     return _expected_per_positive(
         right, wrong, targets > 0, probability=probability, weights=weights, num_positives=num_positives
     )
@@ -81,7 +82,7 @@ def _expected_per_positive(
 
     Args:
         right: (...) what an entry costs if its target is right.
-        wrong: (...) what a positive one costs if it is 0 instead.
+        wrong: (...) what it costs if it is 0.
         positive: (...) bool
         probability: see `quality_focal_loss`, as the others.
         weights: likewise.
@@ -90,7 +91,7 @@ def _expected_per_positive(
     counted = positive.to(right)
     if probability is not None:
         counted = counted * probability
-        right = torch.where(positive, probability * right + (1 - probability) * wrong, right)
+        right = probability * right + (1 - probability) * wrong
     if weights is not None:
         right, counted = right * weights, counted * (weights > 0)
     num_positives = counted.sum() if num_positives is None else num_positives

@@ -268,13 +268,12 @@ class PairLoss:
             unknown = _on_unknown(layer, couples, known, unknown_pairs)
             subjects = _for_every_query(layer.subject_logits, labels.subject_labels, couples)
             objects = _for_every_query(layer.object_logits, labels.object_labels, couples)
-            weight = self.config.unknown_weight
             questions.append(
                 _Questions(
                     couples,
                     subjects,
                     objects,
-                    predicates.new_ones(predicates.shape[:2]).masked_fill(unknown, weight),
+                    predicates.new_ones(predicates.shape[:2]).masked_fill(unknown, self.config.unknown_weight),
                     predicates,
                     probability,
                     known,
@@ -365,7 +364,7 @@ class PairLoss:
             if pseudo_labels is not None:
                 matched = matched + pseudo_labels[rows]
                 surest = holds.amax(-1, keepdim=True) if holds.shape[-1] else holds
-                matched_probability = torch.where(holds > 0, holds, surest.expand_as(holds))
+                matched_probability = torch.where(holds > 0, holds, surest)
             matched = matched * self._box_quality(layer, labels, couples._replace(rows=rows))[:, None]
 
         # A query without a pair is to deny every predicate.

@@ -212,8 +212,8 @@ def test_ten_triplets_are_judged_by_keyboard_and_survive_a_killed_server(labels,
 
     assert all(address.startswith(first.address) for address in page.addresses)
     # Of a killed server: what was being asked when it died, and what was asked then.
-    expected = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "403")
-    assert all(any(each in fault for each in expected) for fault in page.faults), page.faults
+    expected_faults = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "403")
+    assert all(any(each in fault for each in expected_faults) for fault in page.faults), page.faults
 
 
 @pytest.fixture(scope="module")
