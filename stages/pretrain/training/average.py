@@ -3,8 +3,8 @@
 import copy
 from typing import Generic, TypeVar
 
-import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -18,18 +18,21 @@ class MovingAverage(Generic[Network]):
     def __init__(self, model: Network, decay: float) -> None:
         """
         Args:
-            model: the network, as it starts.
+            model: the network, as it starts. Neither it nor the average may be moved to another device between
+                updates.
             decay: from 0 to below 1.
         """
         self.model: Network = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self._decay = decay
+        # Looked up once: to find and name all weights of a network takes longer than to average them.
+        pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
+        self._averaged = [(mine, theirs) for mine, theirs in pairs if mine.dtype.is_floating_point]
+        self._copied = [(mine, theirs) for mine, theirs in pairs if not mine.dtype.is_floating_point]
 
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, step: int) -> None:
         """Take in the weights after a step; the first is 0. What is no weight, such as counts, is copied."""
-        decay = min(self._decay, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for mine, theirs in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
-                if mine.dtype.is_floating_point:
-                    mine.lerp_(theirs, 1 - decay)
-                else:
-                    mine.copy_(theirs)
+        mean = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))
+        averages, weights = zip(*self._averaged, strict=True)
+        mean(averages, weights, step)
+        for mine, theirs in self._copied:
+            mine.copy_(theirs)

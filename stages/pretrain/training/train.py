@@ -90,7 +90,9 @@ def train(
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        _groups(model, config), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     average = MovingAverage(model, config.average) if config.average else None
     state = states.load(model, optimizer, average=average.model if average else None)
     start = state.step if state else 0
@@ -134,7 +136,7 @@ def train(
             group.sum_gradients(trained)
             seen |= apply_gradients(trained, optimizer, config, step)
             if average is not None:
-                average.update(model, step)
+                average.update(step)
 
             if log is not None:
                 log.add(step + 1, seen, num_pictures=num_pictures, num_unreadable=num_unreadable)
