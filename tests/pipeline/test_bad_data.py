@@ -99,7 +99,7 @@ def relmill(*arguments: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, **options)
 
 
-@pytest.mark.parametrize("kind", ["inline", "ray"])
+@pytest.mark.parametrize("kind", ["inline", pytest.param("ray", marks=pytest.mark.extended)])
 def test_every_fault_ends_in_its_place(dataset, kind):
     done = relmill("label", str(dataset / "job.yaml"), "--runtime", kind, "--quiet")
     assert done.returncode == 0, done.stderr

@@ -144,9 +144,10 @@ def test_ctrl_c_drains_and_the_same_command_resumes(job, whole, tmp_path, runtim
     assert files_of(out) == whole
 
 
-def test_a_second_ctrl_c_stops_at_once(job, tmp_path):
+@pytest.mark.parametrize("runtime", ["inline", pytest.param("ray", marks=pytest.mark.extended)])
+def test_a_second_ctrl_c_stops_at_once(job, tmp_path, runtime):
     out = tmp_path / "out"
-    process = subprocess.Popen(command(job, str(out), "ray"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command(job, str(out), runtime), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for_commits(out, 1, process)
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
