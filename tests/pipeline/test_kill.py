@@ -144,10 +144,9 @@ def test_ctrl_c_drains_and_the_same_command_resumes(job, whole, tmp_path, runtim
     assert files_of(out) == whole
 
 
-@pytest.mark.parametrize("runtime", ["inline", pytest.param("ray", marks=pytest.mark.extended)])
-def test_a_second_ctrl_c_stops_at_once(job, tmp_path, runtime):
+def test_a_second_ctrl_c_stops_at_once(job, tmp_path):
     out = tmp_path / "out"
-    process = subprocess.Popen(command(job, str(out), runtime), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command(job, str(out), "ray"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for_commits(out, 1, process)
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)

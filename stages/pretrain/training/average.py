@@ -26,13 +26,13 @@ class MovingAverage(Generic[Network]):
         self._decay = decay
         # Looked up once: to find and name all weights of a network takes longer than to average them.
         pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
-        self._averaged = [(mine, theirs) for mine, theirs in pairs if mine.dtype.is_floating_point]
+        self._averages = [mine for mine, _ in pairs if mine.dtype.is_floating_point]
+        self._weights = [theirs for _, theirs in pairs if theirs.dtype.is_floating_point]
         self._copied = [(mine, theirs) for mine, theirs in pairs if not mine.dtype.is_floating_point]
 
     def update(self, step: int) -> None:
         """Take in the weights after a step; the first is 0. What is no weight, such as counts, is copied."""
         mean = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))
-        averages, weights = zip(*self._averaged, strict=True)
-        mean(averages, weights, step)
+        mean(self._averages, self._weights, step)
         for mine, theirs in self._copied:
             mine.copy_(theirs)
